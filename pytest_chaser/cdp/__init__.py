@@ -1,0 +1,1 @@
+"""The browser, over the Chrome DevTools Protocol: the only importer of pyppeteer and websockets."""
