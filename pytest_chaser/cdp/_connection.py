@@ -1,0 +1,290 @@
+"""The CDP connection that pyppeteer's objects work on: flat sessions, calls that end, a loss that is told at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pyppeteer.connection
+from pyee import EventEmitter
+from pyppeteer.errors import NetworkError, PyppeteerError
+from websockets.exceptions import ConnectionClosed
+
+from .._exceptions import CdpTimeout, SessionLost
+from .._secrets import mask_url
+from ._deadlines import limit_here
+from ._handshake import Explain, ask_why
+from ._heartbeat import Heartbeat
+from ._websocket import WebSocket
+
+logger = logging.getLogger(__name__)
+
+_CLOSE_PATIENCE = 2.0
+_DETACHED = "Target.detachedFromTarget"
+_CRASHED = "Inspector.targetCrashed"
+# The ways of attaching to a target, all of which must give a flat session here.
+_ATTACHING = frozenset({"Target.attachToTarget", "Target.setAutoAttach"})
+
+
+class _Call:
+    """One call that waits for its answer."""
+
+    __slots__ = ("future", "method", "session_id", "timer")
+
+    def __init__(self, future: asyncio.Future[Any], method: str, session_id: str | None) -> None:
+        self.future = future
+        self.method = method
+        self.session_id = session_id
+        self.timer: asyncio.TimerHandle | None = None
+
+
+def _retrieve(future: asyncio.Future[Any]) -> None:
+    # pyppeteer drops many answers unread; an error among them is no news at the end of the run.
+    if not future.cancelled():
+        future.exception()
+
+
+class _Emitter(EventEmitter):
+    """An emitter whose handlers cannot end the reading of messages."""
+
+    def _emit_run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        try:
+            f(*args, **kwargs)
+        except PyppeteerError as error:
+            # pyppeteer's handlers raise when an event names a frame or context that a navigation has just removed.
+            logger.debug("an event came too late: %s", error)
+        except Exception:
+            logger.warning("a handler of a CDP event failed", exc_info=True)
+
+    def _emit_handle_potential_error(self, event: str, error: Any) -> None:
+        """An `error` event that nobody listens to is no error of ours."""
+
+
+class Session(_Emitter, pyppeteer.connection.CDPSession):
+    """One flat session of a target. `send` returns a future that always ends: with the answer or with an error."""
+
+    def __init__(self, connection: Connection, target_type: str, session_id: str) -> None:
+        pyppeteer.connection.CDPSession.__init__(self, connection, target_type, session_id, connection._loop)
+        self._root = connection
+
+    def send(self, method: str, params: dict[str, Any] | None = None) -> asyncio.Future[Any]:
+        if self._connection is None and self._root.lost is None:
+            return self._root.failed(
+                NetworkError(
+                    f"Protocol error ({method}): Session closed. Most likely the {self._targetType} has been closed."
+                )
+            )
+        return self._root.call(method, params, self._sessionId)
+
+    async def detach(self) -> None:
+        """Leave the target. No event and no answer comes any more."""
+        if self._connection is not None:
+            await self._root.send("Target.detachFromTarget", {"sessionId": self._sessionId})
+
+    def _createSession(self, targetType: str, sessionId: str) -> Session:
+        return self._root.open_session(targetType, sessionId)
+
+    def _on_closed(self) -> None:
+        self._connection = None
+        self._root.fail_calls(self._sessionId, "Target closed.")
+
+
+class Connection(_Emitter, pyppeteer.connection.Connection):
+    """A connection over an open WebSocket.
+
+    Every call ends: after `call_timeout` seconds with `CdpTimeout` (unless a `call_limit` says otherwise), and at once
+    with `SessionLost` when the socket drops. A cancelled call leaves the connection usable; its late answer is dropped.
+    """
+
+    def __init__(
+        self, websocket: WebSocket, url: str, *, call_timeout: float | None = 60.0, explain: Explain | None = None
+    ) -> None:
+        # pyppeteer's own constructor would start its handshake; its fields are set here instead.
+        EventEmitter.__init__(self)
+        self._url = url
+        self._loop = asyncio.get_running_loop()
+        self._lastId = 0
+        self._delay = 0.0
+        self._connected = True
+        self._sessions: dict[str, Session] = {}
+        self._closeCallback: Callable[[], None] | None = None
+        self._websocket = websocket
+        self._calls: dict[int, _Call] = {}
+        self._explain = explain
+        self.call_timeout = call_timeout
+        self.lost: SessionLost | None = None
+        self.on_lost: asyncio.Future[SessionLost] = self._loop.create_future()
+        self._ending = False
+        self._heartbeat = Heartbeat(websocket, lambda: self.call("Browser.getVersion", None, None))
+        self._reader = self._loop.create_task(self._read())
+        self._pulse = self._loop.create_task(self._heartbeat.run())
+
+    def __repr__(self) -> str:
+        return f"<Connection {mask_url(self._url)} {'open' if self.lost is None else 'lost'}>"
+
+    def send(self, method: str, params: dict[str, Any] | None = None) -> asyncio.Future[Any]:
+        """Call a method of the browser itself."""
+        return self.call(method, params, None)
+
+    def call(self, method: str, params: dict[str, Any] | None, session_id: str | None) -> asyncio.Future[Any]:
+        """Send one call and return the future of its answer. It never raises: what goes wrong is in the future."""
+        if self.lost is not None:
+            return self.failed(self.lost)
+        future: asyncio.Future[Any] = self._loop.create_future()
+        future.add_done_callback(_retrieve)
+        self._lastId += 1
+        call_id = self._lastId
+        if method in _ATTACHING:
+            params = {**(params or {}), "flatten": True}
+        message: dict[str, Any] = {"id": call_id, "method": method, "params": params or {}}
+        if session_id is not None:
+            message["sessionId"] = session_id
+        try:
+            text = json.dumps(message, separators=(",", ":"))
+        except (TypeError, ValueError) as error:
+            future.set_exception(error)
+            return future
+        call = _Call(future, method, session_id)
+        self._calls[call_id] = call
+        future.add_done_callback(lambda _: self._forget(call_id))
+        limit = limit_here(self.call_timeout)
+        if limit is not None:
+            call.timer = self._loop.call_later(limit, self._expire, call_id, limit)
+        if self._websocket.open:
+            self._websocket.send_text(text)
+        # Else the reader is about to see the end, and fails this call with the rest.
+        return future
+
+    def failed(self, error: Exception) -> asyncio.Future[Any]:
+        """Return a future that has failed already.
+
+        Raising instead would leave the other half of pyppeteer's `gather(wait(), send())` as a coroutine never awaited.
+        """
+        future: asyncio.Future[Any] = self._loop.create_future()
+        future.set_exception(error)
+        _retrieve(future)
+        return future
+
+    def _forget(self, call_id: int) -> None:
+        call = self._calls.pop(call_id, None)
+        if call is not None and call.timer is not None:
+            call.timer.cancel()
+
+    def _expire(self, call_id: int, limit: float) -> None:
+        call = self._calls.get(call_id)
+        if call is not None and not call.future.done():
+            call.future.set_exception(
+                CdpTimeout(
+                    f"the browser did not answer {call.method} within {limit:g} s; raise --chaser-call-timeout if the "
+                    "page really needs longer",
+                    call=call.method,
+                    timeout=limit,
+                )
+            )
+
+    def fail_calls(self, session_id: str, why: str) -> None:
+        """Fail the pending calls of one session, in pyppeteer's words."""
+        for call in [call for call in self._calls.values() if call.session_id == session_id]:
+            if not call.future.done():
+                call.future.set_exception(NetworkError(f"Protocol error {call.method}: {why}"))
+
+    async def createSession(self, targetInfo: dict[str, Any]) -> Session:
+        """Attach to a target and return the session."""
+        answer = await self.send("Target.attachToTarget", {"targetId": targetInfo["targetId"]})
+        return self.open_session(targetInfo["type"], answer["sessionId"])
+
+    def open_session(self, target_type: str, session_id: str) -> Session:
+        """Return the session object of an attached target; asked again, the same one."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            session = self._sessions[session_id] = Session(self, target_type, session_id)
+        return session
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                self._dispatch(json.loads(await self._websocket.recv()))
+                # One step for whoever waits for this answer, before the next event is told: pyppeteer counts on it.
+                await asyncio.sleep(0)
+        except ConnectionClosed:
+            pass
+        except ValueError:
+            self._websocket.abort()
+            await self._end("it sent a message that is not JSON")
+            return
+        await self._end(self._heartbeat.verdict or self._websocket.why_closed())
+
+    def _dispatch(self, message: dict[str, Any]) -> None:
+        call_id = message.get("id")
+        if call_id is not None:
+            self._answer(call_id, message)
+            return
+        method, params = message.get("method", ""), message.get("params", {})
+        session_id = message.get("sessionId")
+        receiver = self._sessions.get(session_id) if session_id is not None else self
+        if method == _DETACHED:
+            self._detached(params.get("sessionId", ""))
+        elif method == _CRASHED and session_id is not None:
+            self.fail_calls(session_id, "Target crashed.")
+        if receiver is not None:
+            receiver.emit(method, params)
+
+    def _answer(self, call_id: int, message: dict[str, Any]) -> None:
+        call = self._calls.get(call_id)
+        if call is None or call.future.done():
+            return
+        error = message.get("error")
+        if error:
+            text = f"Protocol error ({call.method}): {error.get('message', '')}"
+            if "data" in error:
+                text += f" {error['data']}"
+            call.future.set_exception(NetworkError(text))
+        else:
+            call.future.set_result(message.get("result"))
+
+    def _detached(self, session_id: str) -> None:
+        session = self._sessions.pop(session_id, None)
+        if session is not None:
+            session._on_closed()
+
+    async def _end(self, how: str) -> None:
+        """Tell everyone that the connection is over, with the API's reason if it knows one in time."""
+        reason = await ask_why(self._explain) if self._explain is not None and not self._ending else None
+        message = f"the connection to the browser dropped: {reason or how}"
+        self._finish(SessionLost(f"{message} ({how})" if reason else message))
+
+    def _finish(self, lost: SessionLost) -> None:
+        if self.lost is not None:
+            return
+        self.lost = lost
+        self._connected = False
+        for call in list(self._calls.values()):
+            if not call.future.done():
+                call.future.set_exception(lost)
+        self._calls.clear()
+        sessions, self._sessions = list(self._sessions.values()), {}
+        for session in sessions:
+            session._on_closed()
+        if not self.on_lost.done():
+            self.on_lost.set_result(lost)
+        self._pulse.cancel()
+        callback, self._closeCallback = self._closeCallback, None
+        if callback is not None:
+            callback()
+
+    async def dispose(self) -> None:
+        """Close the connection. Idempotent; done within a few seconds whatever the other side does."""
+        self._ending = True
+        self._pulse.cancel()
+        try:
+            await asyncio.wait_for(self._websocket.close(), _CLOSE_PATIENCE)
+        except asyncio.TimeoutError:
+            self._websocket.abort()
+        self._finish(SessionLost("the connection to the browser has been closed"))
+        self._reader.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([self._reader, self._pulse], timeout=_CLOSE_PATIENCE)

@@ -1,0 +1,122 @@
+"""The thread that owns every connection of this process: one event loop, apart from the tests' own."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import os
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from .._exceptions import CdpError, CdpTimeout
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_CLOSE_PATIENCE = 5.0
+_CANCEL_PATIENCE = 2.0
+
+
+class LoopThread:
+    """An asyncio loop in a daemon thread of its own.
+
+    A test that blocks, or whose own loop is closed, neither breaks the connection nor the screenshot of its failure.
+    A forked child has the object but not the thread: using it there raises `CdpError`.
+    """
+
+    def __init__(self, name: str = "chaser-cdp") -> None:
+        self._pid = os.getpid()
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_log_unhandled)
+        self._closed = False
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._main, args=(started,), name=name, daemon=True)
+        self._thread.start()
+        started.wait()
+
+    def _main(self, started: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.call_soon(started.set)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.run_until_complete(_cancel_all())
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            asyncio.set_event_loop(None)
+            self._loop.close()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    def here(self) -> bool:
+        """Return whether the caller runs on this very thread."""
+        return threading.current_thread() is self._thread
+
+    def submit(self, coro: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Start a coroutine on the loop and return its future. Cancelling the future cancels the coroutine."""
+        try:
+            self._check()
+        except CdpError:
+            coro.close()
+            raise
+        return asyncio.run_coroutine_threadsafe(coro, self._loop)
+
+    def run(self, coro: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run a coroutine on the loop and wait for its result from another thread.
+
+        After `timeout` seconds the coroutine is cancelled and `CdpTimeout` raised. An interrupt (Ctrl-C) of the
+        waiting thread cancels the coroutine too.
+        """
+        if self.here():
+            coro.close()
+            raise CdpError("a blocking call on the connection's own thread would wait for itself")
+        future = self.submit(coro)
+        try:
+            return future.result(timeout)
+        except concurrent.futures.CancelledError:
+            raise CdpError("the call was cancelled because its loop is being closed") from None
+        except BaseException as error:
+            if future.done() and not isinstance(error, KeyboardInterrupt):
+                raise
+            future.cancel()
+            if isinstance(error, concurrent.futures.TimeoutError):
+                name = getattr(coro, "__qualname__", "the call")
+                raise CdpTimeout(f"{name} was not done within {timeout:g} s", call=name, timeout=timeout) from None
+            raise
+
+    def close(self) -> None:
+        """Cancel what still runs and end the thread. Idempotent; in a forked child it does nothing."""
+        if self._closed or self._pid != os.getpid():
+            return
+        self._closed = True
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        if not self.here():
+            self._thread.join(_CLOSE_PATIENCE)
+
+    def _check(self) -> None:
+        if self._pid != os.getpid():
+            raise CdpError(
+                "this process was forked from the one that holds the browser's connection and cannot use it; open a "
+                "session of its own in the forked process (pytest-forked does so when the session is made in the test)"
+            )
+        if self._closed:
+            raise CdpError("the browser's connection has been closed: the run is over")
+
+
+async def _cancel_all() -> None:
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        # A task that refuses to be cancelled does not hold up the end of the run.
+        await asyncio.wait(tasks, timeout=_CANCEL_PATIENCE)
+
+
+def _log_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what no one waited for; pyppeteer leaves such tasks behind at each navigation that a test gives up on."""
+    error = context.get("exception")
+    logger.debug("%s", context.get("message"), exc_info=error if error is not None else False)
