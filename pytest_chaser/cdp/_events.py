@@ -69,7 +69,7 @@ class Dispatch:
             subject.handler_started(handler)
         try:
             outcome = handler(*args, **kwargs)
-        except Exception as error:  # whatever a user's handler raises belongs to the page, not to the receive loop
+        except Exception as error:  # noqa: BLE001 - what a user's handler raises is the page's, not the receive loop's
             self._handler_ended(handler, subject, error)
             return
         if not inspect.isawaitable(outcome):

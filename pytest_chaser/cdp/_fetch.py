@@ -1,0 +1,199 @@
+"""Request interception on the `Fetch` domain, with an answer for every request that was stopped.
+
+`Network.setRequestInterception`, which pyppeteer uses, is gone from Chromium. A stopped request that nobody answers would
+also hang the page, so one whose handlers raised, or returned and gave no answer for a while, fails with an error
+that names them.
+
+Several handlers may see the same request. An abort, a response or a change decides at once, and the first of them wins; a
+plain `continue_()` only says "not mine", and lets the request go once every handler that still runs has had its say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pyppeteer.errors import NetworkError
+from pyppeteer.network_manager import Request as PyppeteerRequest
+from pyppeteer.network_manager import errorReasons, statusTexts
+
+from ._events import ANSWER_PATIENCE, handler_name
+from ._sessions import lenient
+
+# The request went away by itself (its page navigated or closed) before it could be answered.
+_MOOT = ("Invalid InterceptionId", "Session closed", "Target closed", "Session with given id not found")
+
+
+class Request(PyppeteerRequest):
+    """A request of the page; stopped until it is answered if the test intercepts requests."""
+
+    def __init__(
+        self,
+        client: Any,
+        event: Mapping[str, Any],
+        frame: Any,
+        redirect_chain: list[Any],
+        *,
+        fetch_id: str | None,
+        fault: Callable[[str], None],
+    ) -> None:
+        request = event["request"]
+        is_navigation = event.get("requestId") == event.get("loaderId") and event.get("type") == "Document"
+        super().__init__(
+            client,
+            event.get("requestId"),
+            fetch_id,
+            is_navigation,
+            fetch_id is not None,
+            request["url"] + request.get("urlFragment", ""),
+            event.get("type", ""),
+            request,
+            frame,
+            redirect_chain,
+        )
+        self._fault = fault
+        self._handlers: list[Callable[..., Any]] = []
+        self._running = 0
+        self._objections_waived = 0
+        self._failed = False
+        self._patience: asyncio.TimerHandle | None = None
+        self._initiator = event.get("initiator", {})
+
+    @property
+    def _answerable(self) -> bool:
+        return self._interceptionId is not None
+
+    def handler_started(self, handler: Callable[..., Any]) -> None:
+        self._handlers.append(handler)
+        self._running += 1
+
+    def handler_ended(self, handler: Callable[..., Any], error: BaseException | None) -> None:
+        self._running -= 1
+        self._failed = self._failed or error is not None
+        if self._answerable and not self._interceptionHandled:
+            self._settle()
+
+    def dispatched(self) -> None:
+        """All handlers have been called; some may still run."""
+        if self._answerable and not self._interceptionHandled and not self._handlers:
+            self._soon(self._continue({}))
+
+    def _settle(self) -> None:
+        if self._failed:
+            self._give_up()
+        elif self._objections_waived and self._objections_waived >= self._running:
+            self._soon(self._continue({}))
+        elif not self._running and self._patience is None:
+            self._patience = self._client._loop.call_later(ANSWER_PATIENCE, self._forgotten)
+
+    def _forgotten(self) -> None:
+        if not self._interceptionHandled:
+            names = ", ".join(handler_name(handler) for handler in self._handlers)
+            self._fault(
+                f"{self.method} {self.url} was intercepted and never answered: handler {names} returned without "
+                f"continue_(), respond() or abort(), and {ANSWER_PATIENCE:g} s have passed"
+            )
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self._soon(self._answer("Fetch.failRequest", {"errorReason": "Failed"}))
+
+    def _soon(self, answer: Any) -> None:
+        self._client._loop.create_task(lenient(answer))
+
+    async def _answer(self, method: str, params: dict[str, Any]) -> None:
+        self._interceptionHandled = True
+        if self._patience is not None:
+            self._patience.cancel()
+        try:
+            await self._client.send(method, {"requestId": self._interceptionId, **params})
+        except NetworkError as error:
+            if not any(phrase in str(error) for phrase in _MOOT):
+                raise
+
+    def _check_answerable(self) -> bool:
+        """Whether there is anything to answer; a data URL never leaves the page and is never stopped."""
+        if self._url.startswith("data:"):
+            return False
+        if not self._allowInterception:
+            raise NetworkError("Request interception is not enabled.")
+        return True
+
+    async def continue_(self, overrides: Mapping[str, Any] | None = None) -> None:
+        """Let the request go, changed by `url`, `method`, `postData` and `headers` where given."""
+        if not self._check_answerable():
+            return
+        if self._interceptionHandled:
+            if overrides or len(self._handlers) < 2:
+                raise NetworkError("Request is already handled.")
+            return
+        if overrides:
+            await self._answer("Fetch.continueRequest", _overrides(overrides))
+            return
+        self._objections_waived += 1
+        if self._objections_waived >= self._running:
+            await self._continue({})
+
+    async def _continue(self, overrides: dict[str, Any]) -> None:
+        if not self._interceptionHandled:
+            await self._answer("Fetch.continueRequest", overrides)
+
+    async def respond(self, response: Mapping[str, Any]) -> None:
+        """Answer in the server's place: `status`, `headers`, `contentType`, `body` (str or bytes)."""
+        if not self._check_answerable():
+            return
+        if self._interceptionHandled:
+            raise NetworkError("Request is already handled.")
+        await self._answer("Fetch.fulfillRequest", _fulfilment(response))
+
+    async def abort(self, errorCode: str = "failed") -> None:
+        """Fail the request with one of the reasons that pyppeteer names."""
+        reason = errorReasons.get(errorCode)
+        if reason is None:
+            raise ValueError(f"Unknown error code: {errorCode}; one of {', '.join(sorted(errorReasons))}")
+        if not self._check_answerable():
+            return
+        if self._interceptionHandled:
+            raise NetworkError("Request is already handled.")
+        await self._answer("Fetch.failRequest", {"errorReason": reason})
+
+
+def _headers(headers: Mapping[str, Any]) -> list[dict[str, str]]:
+    entries = []
+    for name, value in headers.items():
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            entries.append({"name": name, "value": str(one)})
+    return entries
+
+
+def _overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = set(overrides) - {"url", "method", "postData", "headers"}
+    if unknown:
+        raise ValueError(f"continue_() changes url, method, postData and headers, not {', '.join(sorted(unknown))}")
+    params: dict[str, Any] = {key: overrides[key] for key in ("url", "method") if overrides.get(key)}
+    body = overrides.get("postData")
+    if body is not None:
+        params["postData"] = base64.b64encode(body.encode() if isinstance(body, str) else body).decode("ascii")
+    if overrides.get("headers") is not None:
+        params["headers"] = _headers(overrides["headers"])
+    return params
+
+
+def _fulfilment(response: Mapping[str, Any]) -> dict[str, Any]:
+    status = int(response.get("status") or 200)
+    body = response.get("body") or b""
+    content = body.encode("utf-8") if isinstance(body, str) else bytes(body)
+    headers = {name.lower(): value for name, value in (response.get("headers") or {}).items()}
+    if response.get("contentType"):
+        headers["content-type"] = response["contentType"]
+    headers.setdefault("content-length", str(len(content)))
+    params: dict[str, Any] = {
+        "responseCode": status,
+        "responseHeaders": _headers(headers),
+        "body": base64.b64encode(content).decode("ascii"),
+    }
+    if statusTexts.get(str(status)):
+        params["responsePhrase"] = statusTexts[str(status)]
+    return params
