@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from pyppeteer.errors import TimeoutError
+from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class Arrivals(Generic[T]):
         except asyncio.TimeoutError:
             if not waiter.cancelled():
                 raise  # the action's own
-            raise TimeoutError(f"Waiting for a {self._noun} failed: timeout {timeout:g} ms exceeded.") from None
+            raise PyppeteerTimeout(f"Waiting for a {self._noun} failed: timeout {timeout:g} ms exceeded.") from None
         finally:
             waiter.cancel()
 

@@ -1,7 +1,7 @@
 """Responses: bodies as text and as bytes, also large ones, and the status that the server really sent.
 
-pyppeteer's `buffer()` gives a str for a text body, and never an answer for 20 MB. Chromium drops a body larger than its
-buffer, and reports a revalidated resource as 200; the status line that came is in `responseReceivedExtraInfo`.
+pyppeteer's `buffer()` gives a str for a text body, and never an answer for 20 MB. Chromium drops a body larger than
+its buffer, and reports a revalidated resource as 200; the status line that came is in `responseReceivedExtraInfo`.
 """
 
 from __future__ import annotations

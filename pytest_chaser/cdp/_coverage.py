@@ -1,24 +1,26 @@
 """JavaScript coverage that outlives its document.
 
-With `resetOnNavigation=False` pyppeteer reads the counters at the end, but Chromium counts in the document's process and
-forgets with it: the counters are read before the page leaves, and put together at the end.
+With `resetOnNavigation=False` pyppeteer reads the counters at the end, but Chromium counts in the document's
+process and forgets with it: the counters are read before the page leaves, and put together at the end.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from pyppeteer import helper
 from pyppeteer.coverage import Coverage as PyppeteerCoverage
 from pyppeteer.coverage import JSCoverage as PyppeteerJSCoverage
 from pyppeteer.coverage import convertToDisjointRanges
 from pyppeteer.errors import PageError
-from pyppeteer import helper
 
 from ._sessions import lenient
 
 
 class JSCoverage(PyppeteerJSCoverage):
     """Which ranges of which scripts ran, over all documents if it is not reset on navigation."""
+
+    _enabled: bool
 
     def __init__(self, client: Any) -> None:
         super().__init__(client)

@@ -1,8 +1,8 @@
 """Dialogs that cannot hang a test.
 
 A JavaScript dialog blocks its page until somebody answers. Where no handler is there to do so it is dismissed (a
-`beforeunload` is accepted, since the test wants to leave); one that its handlers leave open for too long is dismissed with an
-error that names them.
+`beforeunload` is accepted, since the test wants to leave); one that its handlers leave open for too long is
+dismissed with an error that names them.
 """
 
 from __future__ import annotations

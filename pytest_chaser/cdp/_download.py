@@ -1,8 +1,8 @@
 """Downloads from a browser that may run on another machine.
 
-The browser writes a download to its own disk. Where that disk is not ours, a file input in a world of its own is given the
-path there, and the bytes come back in pieces: that works for every kind of download (POST, blob, cookies), since
-nothing is asked of the server twice.
+The browser writes a download to its own disk. Where that disk is not ours, a file input in a world of its own is
+given the path there, and the bytes come back in pieces: that works for every kind of download (POST, blob,
+cookies), since nothing is asked of the server twice.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PIECE = 4 * 1024 * 1024
 """Bytes per message."""
 
-_BROWSER_FOLDER = PurePosixPath(f"/tmp/chaser-downloads-{uuid.uuid4().hex[:12]}")  # noqa: S108 - of the browser's machine
+_BROWSER_FOLDER = PurePosixPath(f"/tmp/chaser-downloads-{uuid.uuid4().hex[:12]}")
 
 _READ = """async (input, start, end) => {
   const file = input.files[0];
@@ -137,8 +137,7 @@ class Downloads:
         return path
 
     async def _bring(self, source: str, target: Path, size: int) -> None:
-        local = Path(source)
-        if local.is_file() and local.stat().st_size == size:
+        if _is_here(source, size):
             await asyncio.get_running_loop().run_in_executor(None, shutil.move, source, target)
             return
         client = self._page._client
@@ -154,6 +153,11 @@ class Downloads:
                     stream.write(await _read(client, file_input, start, min(start + PIECE, size)))
         finally:
             await lenient(client.send("Runtime.releaseObject", {"objectId": file_input}))
+
+
+def _is_here(source: str, size: int) -> bool:
+    local = Path(source)
+    return local.is_file() and local.stat().st_size == size
 
 
 async def _read(client: Any, file_input: str, start: int, end: int) -> bytes:

@@ -1,7 +1,7 @@
 """Element handles that work in a frame of another process and without a viewport of the test's own.
 
-Points and boxes in a cross-site iframe are relative to that frame's process, while the mouse is the page's: the offset
-of the frame is added. pyppeteer's element screenshot also fails where no viewport was set.
+Points and boxes in a cross-site iframe are relative to that frame's process, while the mouse is the page's: the
+offset of the frame is added. pyppeteer's element screenshot also fails where no viewport was set.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How a page runs the handlers of its users, so that none of them can hurt the connection or be lost.
 
-pyppeteer calls a handler on the connection's receive loop: one that raises ends that loop, and one that is a coroutine
-function is never awaited. Here an awaitable result becomes a task, and an error becomes a *fault* of the page: a
-`CdpError` that names the handler, raised by the navigation in progress or by the next one.
+pyppeteer calls a handler on the connection's receive loop: one that raises ends that loop, and one that is a
+coroutine function is never awaited. Here an awaitable result becomes a task, and an error becomes a *fault* of the
+page: a `CdpError` that names the handler, raised by the navigation in progress or by the next one.
 """
 
 from __future__ import annotations

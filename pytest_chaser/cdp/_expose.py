@@ -1,7 +1,7 @@
 """`exposeFunction` with async handlers, errors that reach the page, and frames of other processes.
 
-pyppeteer sends the return value of the Python function as it is, which for a coroutine function is a coroutine, and lets
-the promise in the page wait for ever if the function raises.
+pyppeteer sends the return value of the Python function as it is, which for a coroutine function is a coroutine, and
+lets the promise in the page wait for ever if the function raises.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Request interception on the `Fetch` domain, with an answer for every request that was stopped.
 
-`Network.setRequestInterception`, which pyppeteer uses, is gone from Chromium. A stopped request that nobody answers would
-also hang the page, so one whose handlers raised, or returned and gave no answer for a while, fails with an error
-that names them.
+`Network.setRequestInterception`, which pyppeteer uses, is gone from Chromium. A stopped request that nobody answers
+would also hang the page, so one whose handlers raised, or returned and gave no answer for a while, fails with an
+error that names them.
 
-Several handlers may see the same request. An abort, a response or a change decides at once, and the first of them wins; a
-plain `continue_()` only says "not mine", and lets the request go once every handler that still runs has had its say.
+Several handlers may see the same request. An abort, a response or a change decides at once, and the first of them
+wins; a plain `continue_()` only says "not mine", and lets the request go once every handler that still runs has had
+its say.
 """
 
 from __future__ import annotations
@@ -161,11 +162,11 @@ class Request(PyppeteerRequest):
 
 
 def _headers(headers: Mapping[str, Any]) -> list[dict[str, str]]:
-    entries = []
-    for name, value in headers.items():
-        for one in value if isinstance(value, (list, tuple)) else [value]:
-            entries.append({"name": name, "value": str(one)})
-    return entries
+    return [
+        {"name": name, "value": str(one)}
+        for name, value in headers.items()
+        for one in (value if isinstance(value, (list, tuple)) else [value])
+    ]
 
 
 def _overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A frame whose questions survive a navigation, and whose documents may live in another process.
 
-A question of ours (title, content, a selector) has no effect, so it is asked again in the next document. A script of the
-test is sent again only if the browser refused it before it ran: never twice if it may have begun.
+A question of ours (title, content, a selector) has no effect, so it is asked again in the next document. A script
+of the test is sent again only if the browser refused it before it ran: never twice if it may have begun.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from pyppeteer.errors import ElementHandleError, NetworkError, PageError, TimeoutError
+from pyppeteer.errors import ElementHandleError, NetworkError, PageError
+from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 from pyppeteer.frame_manager import Frame as PyppeteerFrame
 from pyppeteer.util import merge_dict
 
@@ -37,6 +38,11 @@ _XPATH = """expression => {
 
 class Frame(PyppeteerFrame):
     """One frame; `_client` is the session of the process that its present document runs in."""
+
+    _client: Any
+    _parentFrame: Any
+    _page: Any
+    _waitTasks: set[WaitTask]
 
     def __init__(self, client: Any, parentFrame: Frame | None, frameId: str) -> None:
         self._context_turn: asyncio.Future[None] = client._loop.create_future()
@@ -81,7 +87,7 @@ class Frame(PyppeteerFrame):
         """The document's own JavaScript world; waits for one while a navigation is between two documents."""
         done, _ = await asyncio.wait([self._contextPromise], timeout=CONTEXT_PATIENCE)
         if not done:
-            raise TimeoutError(
+            raise PyppeteerTimeout(
                 f"No document in {self._url or 'the frame'} could run a script in {CONTEXT_PATIENCE:g} s."
             )
         return self._contextPromise.result() if self._contextPromise.done() else await self.executionContext()

@@ -1,8 +1,8 @@
 """The frames of a page, also those that Chromium keeps in processes of their own.
 
-A cross-site iframe is a target by itself. pyppeteer attaches to none, so such a frame is missing from `page.frames` and has
-no document to evaluate in. Here every iframe target's session feeds the same table: frame ids are the same in
-all processes, while execution context ids are not and are kept per session.
+A cross-site iframe is a target by itself. pyppeteer attaches to none, so such a frame is missing from `page.frames`
+and has no document to evaluate in. Here every iframe target's session feeds the same table: frame ids are the same
+in all processes, while execution context ids are not and are kept per session.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Going to a page, back, forward and again, each ended by its own timeout.
 
-pyppeteer's `goto` starts its clock only once the browser has answered, which it does not for a silent server; its `goBack`
-waits for events that the back/forward cache does not send, and at the first entry goes to the last. After a timeout
-the load is stopped, so that the page is usable.
+pyppeteer's `goto` starts its clock only once the browser has answered, which it does not for a silent server; its
+`goBack` waits for events that the back/forward cache does not send, and at the first entry goes to the last. After
+a timeout the load is stopped, so that the page is usable.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from pyppeteer.errors import NetworkError, PageError, TimeoutError
+from pyppeteer.errors import NetworkError, PageError
+from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 from pyppeteer.frame_manager import FrameManager as Base
 from pyppeteer.navigator_watcher import pyppeteerToProtocolLifecycle
 from pyppeteer.util import merge_dict
@@ -69,7 +70,7 @@ class Watcher:
             self.fail(PageError("Navigating frame was detached"))
 
     def _time_out(self) -> None:
-        self.fail(TimeoutError(f"Navigation Timeout Exceeded: {self._timeout:g} ms exceeded."))
+        self.fail(PyppeteerTimeout(f"Navigation Timeout Exceeded: {self._timeout:g} ms exceeded."))
 
     def fail(self, error: BaseException) -> None:
         """End the wait with an error."""
@@ -145,7 +146,7 @@ class Navigation:
     async def _start_at(self, url: str, referrer: str, watcher: Watcher) -> None:
         answer = await self._navigate_to(url, referrer)
         if answer.get("errorText") == "net::ERR_INVALID_AUTH_CREDENTIALS":
-            # Chromium without a window has nobody to ask, and fails the page; refused, the 401 is a page like any other.
+            # Headless Chromium has nobody to ask and fails the page; refused, the 401 is a page like any other.
             await self._networkManager.handle_challenges()
             answer = await self._navigate_to(url, referrer)
         if answer.get("errorText"):
@@ -166,7 +167,7 @@ class Navigation:
             if starting.done():
                 starting.result()
             await asyncio.shield(watcher.done)
-        except (TimeoutError, asyncio.TimeoutError):
+        except (PyppeteerTimeout, asyncio.TimeoutError):
             await self._stop_loading()
             raise
         except NetworkError as error:

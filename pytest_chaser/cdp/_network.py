@@ -50,6 +50,7 @@ class NetworkManager(PyppeteerNetworkManager):
         self._held: dict[str, tuple[Any, dict[str, Any]]] = {}
         self._ends: dict[str, dict[str, Any]] = {}
         self._documents: OrderedDict[str, Response] = OrderedDict()
+        self._document_waiters: dict[str, asyncio.Future[None]] = {}
         self.listen(self._client)
 
     def listen(self, client: Any) -> None:
@@ -248,6 +249,9 @@ class NetworkManager(PyppeteerNetworkManager):
             self._documents[request_id] = response
             while len(self._documents) > REMEMBERED:
                 self._documents.popitem(last=False)
+            waiter = self._document_waiters.get(request_id)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
         self.emit(self.Events.Response, response)
         end = self._ends.pop(request_id, None)
         if end is not None:
@@ -282,10 +286,10 @@ class NetworkManager(PyppeteerNetworkManager):
 
     async def document_response(self, loader_id: str, patience: float = 1.0) -> Response | None:
         """The response that a document was made of; None for one that came without a request."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + patience
-        while loader_id not in self._documents and loader_id in self._requestIdToRequest and loop.time() < deadline:
-            await asyncio.sleep(0.01)
+        if loader_id not in self._documents and loader_id in self._requestIdToRequest:
+            arrival = self._document_waiters.setdefault(loader_id, self._client._loop.create_future())
+            await asyncio.wait([arrival], timeout=patience)
+            self._document_waiters.pop(loader_id, None)
         return self._documents.get(loader_id)
 
     def abandon(self) -> None:

@@ -1,7 +1,7 @@
 """Pictures of a page that leave it as it was.
 
-pyppeteer's full-page screenshot gives the page the size of its document, and takes that back only if the test had set a
-viewport. Chromium can capture beyond the viewport by itself.
+pyppeteer's full-page screenshot gives the page the size of its document, and takes that back only if the test had
+set a viewport. Chromium can capture beyond the viewport by itself.
 """
 
 from __future__ import annotations
@@ -28,8 +28,12 @@ async def screenshot(page: Any, format: str, options: dict[str, Any]) -> bytes |
     data = await _capture(page, params, bool(options.get("omitBackground")))
     picture = base64.b64decode(data)
     if options.get("path"):
-        Path(options["path"]).write_bytes(picture)
+        _write(options["path"], picture)
     return data if options.get("encoding") == "base64" else picture
+
+
+def _write(path: str | Path, picture: bytes) -> None:
+    Path(path).write_bytes(picture)
 
 
 async def _capture(page: Any, params: dict[str, Any], transparent: bool) -> str:

@@ -1,7 +1,7 @@
 """The sessions of one page: its own, and one for each cross-site frame and worker that it has.
 
-What a test sets (headers, user agent, init scripts) holds for the whole page, so each such call goes to every session
-and is repeated in every later one before that runs its first script.
+What a test sets (headers, user agent, init scripts) holds for the whole page, so each such call goes to every
+session and is repeated in every later one before that runs its first script.
 """
 
 from __future__ import annotations

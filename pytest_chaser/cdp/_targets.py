@@ -1,7 +1,7 @@
 """What a page brings with it: frames in processes of their own, workers, and pages that it opens.
 
-Each is a target. Frames and workers are attached before they run their first script, so that interception, headers and init
-scripts hold in them from the start, and are let go once everything of the page's has been repeated there.
+Each is a target. Frames and workers are attached before they run their first script, so that interception, headers
+and init scripts hold in them from the start, and are let go once everything of the page's has been repeated there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Files for a browser that runs on another machine.
 
-`DOM.setFileInputFiles` takes paths of the browser's disk, where the test's files are not. So their bytes go into the page, in
-pieces, and become `File` objects there. A local browser is treated alike: a test means the same in both modes.
+`DOM.setFileInputFiles` takes paths of the browser's disk, where the test's files are not. So their bytes go into
+the page, in pieces, and become `File` objects there. A local browser is treated alike: a test means the same in
+both modes.
 """
 
 from __future__ import annotations
@@ -66,4 +67,8 @@ async def _send_file(context: Any, files: Any, path: Path) -> None:
         while piece := stream.read(PIECE):
             await context.evaluate(_ADD, files, base64.b64encode(piece).decode("ascii"))
     kind = mimetypes.guess_type(path.name)[0] or ""
-    await context.evaluate(_END_FILE, files, path.name, kind, int(path.stat().st_mtime * 1000))
+    await context.evaluate(_END_FILE, files, path.name, kind, _modified(path))
+
+
+def _modified(path: Path) -> int:
+    return int(path.stat().st_mtime * 1000)

@@ -1,8 +1,8 @@
 """`waitForSelector`, `waitForXPath` and `waitForFunction` that live through a navigation.
 
-Chromium answers a call whose document goes away with "Inspected target navigated or closed", which pyppeteer 2.0.0 takes
-for the end of the wait. Its page script also needs `unsafe-eval` of the site's content security policy, never notices a
-predicate that throws later than its first call, and does not run at all in a tab that is not painted.
+Chromium answers a call whose document goes away with "Inspected target navigated or closed", which pyppeteer 2.0.0
+takes for the end of the wait. Its page script also needs `unsafe-eval` of the site's content security policy, never
+notices a predicate that throws later than its first call, and does not run at all in a tab that is not painted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from pyppeteer import helper
-from pyppeteer.errors import ElementHandleError, NetworkError, TimeoutError
+from pyppeteer.errors import ElementHandleError, NetworkError
+from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 
 from ._deadlines import call_limit
 from ._waiting import is_navigation_error
@@ -108,7 +109,7 @@ class WaitTask:
             self.promise.set_result(found)
 
     def _time_out(self) -> None:
-        self.terminate(TimeoutError(f"Waiting for {self._title} failed: timeout {self._timeout}ms exceeds."))
+        self.terminate(PyppeteerTimeout(f"Waiting for {self._title} failed: timeout {self._timeout}ms exceeds."))
 
     def _cleanup(self, promise: asyncio.Future[Any]) -> None:
         if not promise.cancelled():
