@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import pyppeteer.connection
 from pyee import EventEmitter
@@ -19,10 +19,14 @@ from .._secrets import mask_url
 from ._deadlines import limit_here
 from ._handshake import Explain, ask_why
 from ._heartbeat import Heartbeat
+from ._operations import Operations
 from ._websocket import WebSocket
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+_LOSS_GRACE = 0.1
 _CLOSE_PATIENCE = 2.0
 _DETACHED = "Target.detachedFromTarget"
 _CRASHED = "Inspector.targetCrashed"
@@ -117,9 +121,11 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         self._explain = explain
         self.call_timeout = call_timeout
         self.lost: SessionLost | None = None
-        self.on_lost: asyncio.Future[SessionLost] = self._loop.create_future()
         self._ending = False
-        self._heartbeat = Heartbeat(websocket, lambda: self.call("Browser.getVersion", None, None))
+        self._operations = Operations(self._loop)
+        self._heartbeat = Heartbeat(
+            websocket, lambda: self.call("Browser.getVersion", None, None), on_tick=self._operations.sweep
+        )
         self._reader = self._loop.create_task(self._read())
         self._pulse = self._loop.create_task(self._heartbeat.run())
 
@@ -133,7 +139,7 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
     def call(self, method: str, params: dict[str, Any] | None, session_id: str | None) -> asyncio.Future[Any]:
         """Send one call and return the future of its answer. It never raises: what goes wrong is in the future."""
         if self.lost is not None:
-            return self.failed(self.lost)
+            return self.failed(SessionLost(self.lost.message))
         future: asyncio.Future[Any] = self._loop.create_future()
         future.add_done_callback(_retrieve)
         self._lastId += 1
@@ -151,6 +157,7 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         call = _Call(future, method, session_id)
         self._calls[call_id] = call
         future.add_done_callback(lambda _: self._forget(call_id))
+        self._operations.call_started(future)
         limit = limit_here(self.call_timeout)
         if limit is not None:
             call.timer = self._loop.call_later(limit, self._expire, call_id, limit)
@@ -158,6 +165,16 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
             self._websocket.send_text(text)
         # Else the reader is about to see the end, and fails this call with the rest.
         return future
+
+    async def guard(self, work: Awaitable[T], name: str, *, keeps_time: bool = False) -> T:
+        """Await `work` in the current task so that it ends: when the socket drops, and when nothing happens any more.
+
+        `keeps_time` says that the work has a time limit of its own; else `call_timeout` is the longest that it may
+        wait without a CDP call of its own on its way.
+        """
+        if self.lost is not None:
+            self._loop.call_later(_LOSS_GRACE, self._operations.abort_all, self.lost)
+        return await self._operations.run(work, name, None if keeps_time else self.call_timeout)
 
     def failed(self, error: Exception) -> asyncio.Future[Any]:
         """Return a future that has failed already.
@@ -264,13 +281,13 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         self._connected = False
         for call in list(self._calls.values()):
             if not call.future.done():
-                call.future.set_exception(lost)
+                call.future.set_exception(SessionLost(lost.message))
         self._calls.clear()
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             session._on_closed()
-        if not self.on_lost.done():
-            self.on_lost.set_result(lost)
+        # Work that waits for a call has just been told; the rest follows once that has run its course.
+        self._loop.call_later(_LOSS_GRACE, self._operations.abort_all, lost)
         self._pulse.cancel()
         callback, self._closeCallback = self._closeCallback, None
         if callback is not None:

@@ -26,10 +26,12 @@ class Heartbeat:
         websocket: WebSocket,
         call: Callable[[], Awaitable[object]],
         *,
+        on_tick: Callable[[], None],
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._websocket = websocket
         self._call = call
+        self._on_tick = on_tick
         self._sleep = sleep
         self.verdict: str | None = None
 
@@ -40,6 +42,7 @@ class Heartbeat:
         while True:
             await self._sleep(TICK)
             silence += TICK
+            self._on_tick()
             now = self._moved()
             if now != seen:
                 silence, seen, asked = 0.0, now, 0

@@ -7,10 +7,11 @@ import concurrent.futures
 import logging
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from .._exceptions import CdpError, CdpTimeout
+from ._waiting_for_loop import wait_blocking
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,24 @@ class LoopThread:
                 name = getattr(coro, "__qualname__", "the call")
                 raise CdpTimeout(f"{name} was not done within {timeout:g} s", call=name, timeout=timeout) from None
             raise
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run a short plain function on the loop's thread and return its result; on that thread itself, at once."""
+        if self.here():
+            return function()
+        self._check()
+        done: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def run() -> None:
+            if not done.set_running_or_notify_cancel():
+                return
+            try:
+                done.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - it is raised in the thread that asked
+                done.set_exception(error)
+
+        self._loop.call_soon_threadsafe(run)
+        return wait_blocking(done)
 
     def close(self) -> None:
         """Cancel what still runs and end the thread. Idempotent; in a forked child it does nothing."""

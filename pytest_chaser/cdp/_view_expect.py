@@ -1,0 +1,196 @@
+"""`with page.expect_navigation(): ...`: the wait begins before the action, so that it cannot miss what it waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import functools
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import Any
+
+from pyee import EventEmitter
+from pyppeteer.errors import TimeoutError as PyppeteerTimeout
+
+from .._exceptions import CdpError
+from ._events import passive
+from ._view_context import ViewContext, consume
+from ._waiting_for_loop import wait_async
+
+_TIMEOUT = 30000.0
+
+
+class Expectation:
+    """One kind of wait: the page's method for it, or the event that it waits for."""
+
+    def __init__(self, method: str | None = None, event: str | None = None, *, fresh: bool = False) -> None:
+        self.method = method
+        self.event = event
+        # Such a method also gives what came before it was called, unless it is handed an action.
+        self.fresh = fresh
+
+    def fits(self, target: Any) -> bool:
+        """Return whether this kind of object can be waited on so."""
+        if self.method is not None:
+            return hasattr(type(target), self.method)
+        return isinstance(target, EventEmitter)
+
+
+EXPECTATIONS: dict[str, Expectation] = {
+    "expect_navigation": Expectation("waitForNavigation"),
+    "expect_request": Expectation("waitForRequest"),
+    "expect_response": Expectation("waitForResponse"),
+    "expect_popup": Expectation("waitForPopup", fresh=True),
+    "expect_download": Expectation("waitForDownload", fresh=True),
+    "expect_console_message": Expectation(event="console"),
+    "expect_dialog": Expectation(event="dialog"),
+    "expect_event": Expectation(event=""),
+}
+
+
+def expectation(view: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Any]:
+    """Return the work that waits as `name` says, to be started on the loop thread."""
+    target = object.__getattribute__(view, "_chaser_target")
+    context: ViewContext = object.__getattribute__(view, "_chaser_context")
+    kind = EXPECTATIONS[name]
+    if not kind.fits(target):
+        raise AttributeError(f"{type(target).__name__!r} object has no attribute {name!r}")
+    plain = context.arguments(target, name, args)
+    named = context.arguments(target, name, kwargs)
+    if kind.method is not None:
+        if kind.fresh:
+            named.setdefault("action", _nothing)
+        return functools.partial(getattr(target, kind.method), *plain, **named)
+    event = (kind.event,) if kind.event else ()
+    return functools.partial(_wait_for_event, target, *event, *plain, **named)
+
+
+def _nothing() -> None:
+    """The action of a wait whose action is the body of a `with` block."""
+
+
+async def _wait_for_event(
+    emitter: EventEmitter, event: str, predicate: Callable[..., Any] | None = None, *, timeout: float = _TIMEOUT
+) -> Any:
+    """Return what comes with the next such event that the predicate accepts; `timeout` in milliseconds, 0 for ever."""
+    came: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    @passive
+    def listen(*args: Any) -> None:
+        if came.done():
+            return
+        try:
+            if predicate is None or predicate(*args):
+                came.set_result(args[0] if len(args) == 1 else args or None)
+        except Exception as error:  # noqa: BLE001 - it is raised by the wait
+            came.set_exception(error)
+
+    emitter.on(event, listen)
+    try:
+        return await asyncio.wait_for(came, timeout / 1000 if timeout else None)
+    except asyncio.TimeoutError:
+        raise PyppeteerTimeout(f"Waiting for event {event!r} failed: timeout {timeout:g} ms exceeded.") from None
+    finally:
+        emitter.remove_listener(event, listen)
+
+
+class _Wait:
+    """A wait that has begun on the loop thread."""
+
+    def __init__(self, context: ViewContext, work: Callable[[], Any]) -> None:
+        self._context = context
+        self._work = work
+        self._task: asyncio.Task[Any] | None = None
+
+    def begin(self) -> concurrent.futures.Future[None]:
+        """Start the wait; it listens once the returned future is done."""
+        return self._context.start(self._begin, "expect", self._context.page)
+
+    async def _begin(self) -> None:
+        work = self._context.perform(self._work, "expect", self._context.page)
+        self._task = asyncio.ensure_future(work)
+        self._task.add_done_callback(consume)
+        # The first step of the wait registers its listeners.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    def end(self) -> concurrent.futures.Future[Any]:
+        return self._context.start(self._end, "expect", self._context.page)
+
+    async def _end(self) -> Any:
+        if self._task is None:
+            raise CdpError("the wait has not begun: use it in a `with` statement")
+        return await self._task
+
+    def cancel(self) -> None:
+        task = self._task
+        if task is not None and not task.done():
+            self._context.here(task.cancel)
+
+
+class SyncExpectation:
+    """A wait for sync tests. `value` is what was waited for; the end of the block waits for it."""
+
+    def __init__(self, context: ViewContext, work: Callable[[], Any]) -> None:
+        self._context = context
+        self._wait = _Wait(context, work)
+
+    def __enter__(self) -> SyncExpectation:  # noqa: PYI034 - `Self` needs Python 3.11
+        __tracebackhide__ = True
+        self._context.wait(self._wait.begin())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        __tracebackhide__ = True
+        if kind is not None:
+            self._wait.cancel()
+        else:
+            self._context.wait(self._wait.end())
+
+    @property
+    def value(self) -> Any:
+        __tracebackhide__ = True
+        return self._context.wait(self._wait.end())
+
+
+class AsyncExpectation:
+    """A wait for async tests. `await wait.value` is what was waited for; the end of the block waits for it."""
+
+    def __init__(self, context: ViewContext, work: Callable[[], Any]) -> None:
+        self._context = context
+        self._wait = _Wait(context, work)
+
+    async def __aenter__(self) -> AsyncExpectation:  # noqa: PYI034
+        __tracebackhide__ = True
+        await wait_async(self._wait.begin())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        __tracebackhide__ = True
+        if kind is not None:
+            self._wait.cancel()
+        else:
+            await wait_async(self._wait.end())
+
+    @property
+    def value(self) -> _Value:
+        return _Value(self._context, self._wait)
+
+
+class _Value:
+    """Awaitable as often as one likes; not a coroutine, so looking at it without awaiting warns about nothing."""
+
+    def __init__(self, context: ViewContext, wait: _Wait) -> None:
+        self._context = context
+        self._wait = wait
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._get().__await__()
+
+    async def _get(self) -> Any:
+        __tracebackhide__ = True
+        return self._context.out(await wait_async(self._wait.end()))
