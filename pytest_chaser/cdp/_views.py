@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from .._exceptions import CdpError
 from ._loop import LoopThread
 from ._view_callbacks import REGISTERING
-from ._view_context import Attribute, ViewContext, attribute_kind, is_view, unwrap
+from ._view_context import Attribute, ViewContext, attribute_kind, is_view
+from ._view_context import unwrap as unwrap
 from ._view_expect import EXPECTATIONS, AsyncExpectation, SyncExpectation, expectation
 from ._waiting_for_loop import wait_async
 from ._wrapping import is_live
