@@ -173,15 +173,17 @@ async def connect(
     key: str | None = None,
     api_url: str | None = None,
     explain: Explain | None = None,
+    tick: float = 1.0,
 ) -> Browser:
     """Connect to a browser within `connect_timeout` seconds, or raise `CdpConnectionError`.
 
-    `explain` is asked why the connection failed or dropped; None from it means that it does not know.
+    `explain` is asked why the connection failed or dropped; None from it means that it does not know. `tick` is the
+    heartbeat's unit in seconds: a half-open socket is given up after 25 of them.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + connect_timeout
     websocket = await open_websocket(cdp_url, timeout=connect_timeout, key=key, api_url=api_url, explain=explain)
-    connection = Connection(websocket, cdp_url, call_timeout=call_timeout, explain=explain)
+    connection = Connection(websocket, cdp_url, call_timeout=call_timeout, explain=explain, tick=tick)
     browser = Browser(connection)
     try:
         # The first answer is part of connecting: an endpoint that accepts and stays silent is no browser.

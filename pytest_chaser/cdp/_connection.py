@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -105,7 +104,13 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
     """
 
     def __init__(
-        self, websocket: WebSocket, url: str, *, call_timeout: float | None = 60.0, explain: Explain | None = None
+        self,
+        websocket: WebSocket,
+        url: str,
+        *,
+        call_timeout: float | None = 60.0,
+        explain: Explain | None = None,
+        tick: float = 1.0,
     ) -> None:
         # pyppeteer's own constructor would start its handshake; its fields are set here instead.
         EventEmitter.__init__(self)
@@ -124,7 +129,7 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         self._ending = False
         self._operations = Operations(self._loop)
         self._heartbeat = Heartbeat(
-            websocket, lambda: self.call("Browser.getVersion", None, None), on_tick=self._operations.sweep
+            websocket, lambda: self.call("Browser.getVersion", None, None), on_tick=self._operations.sweep, tick=tick
         )
         self._reader = self._loop.create_task(self._read())
         self._pulse = self._loop.create_task(self._heartbeat.run())
@@ -301,7 +306,7 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
             await asyncio.wait_for(self._websocket.close(), _CLOSE_PATIENCE)
         except asyncio.TimeoutError:
             self._websocket.abort()
+            await self._websocket.wait_closed()
         self._finish(SessionLost("the connection to the browser has been closed"))
         self._reader.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait([self._reader, self._pulse], timeout=_CLOSE_PATIENCE)
+        await asyncio.wait([self._reader, self._pulse], timeout=_CLOSE_PATIENCE)

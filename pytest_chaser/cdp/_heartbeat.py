@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-from ._websocket import WebSocket
+# In ticks, which last a second each unless a test makes them shorter.
+PING_AFTER = 8
+CALL_AFTER = 16
+GIVE_UP_AFTER = 25
 
-TICK = 1.0
-PING_AFTER = 8.0
-CALL_AFTER = 16.0
-GIVE_UP_AFTER = 25.0
+
+class Wire(Protocol):
+    """What is watched."""
+
+    @property
+    def open(self) -> bool: ...
+
+    @property
+    def moved(self) -> tuple[int, int]: ...
+
+    def send_ping(self) -> None: ...
+
+    def abort(self) -> None: ...
 
 
 class Heartbeat:
-    """Ends a connection on which nothing has moved for `GIVE_UP_AFTER` seconds although an answer was asked for.
+    """Ends a connection on which nothing has moved for `GIVE_UP_AFTER` ticks although an answer was asked for.
 
     Silence is counted in ticks of the loop, not by the clock: a process that was stopped, or whose lock was held by
     a C function, finds its answers on the socket when it goes on. Bytes that move in either direction are life, so a
@@ -23,44 +36,43 @@ class Heartbeat:
 
     def __init__(
         self,
-        websocket: WebSocket,
-        call: Callable[[], Awaitable[object]],
+        wire: Wire,
+        call: Callable[[], object],
         *,
         on_tick: Callable[[], None],
+        tick: float = 1.0,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        self._websocket = websocket
+        self._wire = wire
         self._call = call
         self._on_tick = on_tick
+        self._tick = tick
         self._sleep = sleep
         self.verdict: str | None = None
 
     async def run(self) -> None:
-        """Watch until the connection is given up, or this task is cancelled."""
-        silence, seen = 0.0, self._moved()
-        asked = 0
+        """Watch until the connection is given up or closed, or this task is cancelled."""
+        silence, seen = 0, self._wire.moved
         while True:
-            await self._sleep(TICK)
-            silence += TICK
+            await self._sleep(self._tick)
             self._on_tick()
-            now = self._moved()
-            if now != seen:
-                silence, seen, asked = 0.0, now, 0
-            elif silence >= GIVE_UP_AFTER:
-                self.verdict = f"nothing came from the other side for {silence:.0f} s"
-                self._websocket.abort()
+            if not self._wire.open:
                 return
-            elif silence >= PING_AFTER and asked == 0:
-                asked = 1
-                if not self._websocket.open:
-                    return
-                self._websocket.send_ping()
-                seen = self._moved()
-            elif silence >= CALL_AFTER and asked == 1:
-                # Some relays swallow pings; the browser itself may still answer.
-                asked = 2
-                self._call()
-                seen = self._moved()
+            if self._wire.moved != seen:
+                silence = 0
+            else:
+                silence += 1
+                self._ask(silence)
+            if silence >= GIVE_UP_AFTER:
+                self.verdict = f"nothing came from the other side for {silence * self._tick:.0f} s"
+                self._wire.abort()
+                return
+            # What was asked just now is on its way out, which is no sign of life.
+            seen = self._wire.moved
 
-    def _moved(self) -> tuple[int, int]:
-        return self._websocket.received_bytes, self._websocket.unsent_bytes
+    def _ask(self, silence: int) -> None:
+        if silence == PING_AFTER:
+            self._wire.send_ping()
+        elif silence == CALL_AFTER:
+            # Some relays swallow pings; the browser itself may still answer.
+            self._call()

@@ -40,9 +40,9 @@ class WebSocket(WebSocketClientProtocol):
         super().data_received(data)
 
     @property
-    def unsent_bytes(self) -> int:
-        """Bytes that wait for the other side to take them."""
-        return self.transport.get_write_buffer_size()
+    def moved(self) -> tuple[int, int]:
+        """Bytes received, and bytes that wait for the other side to take them: both change while anything moves."""
+        return self.received_bytes, self.transport.get_write_buffer_size()
 
     def send_text(self, text: str) -> None:
         """Put one message on the wire; the caller has made sure that the socket is open."""
