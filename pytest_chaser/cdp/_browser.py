@@ -191,7 +191,7 @@ async def connect(
             connection.send("Target.setDiscoverTargets", {"discover": True}), max(1.0, deadline - loop.time())
         )
     except BaseException as error:
-        await connection.dispose()
+        await connection.dispose(politely=False)
         if isinstance(error, asyncio.TimeoutError | CdpTimeout | SessionLost | NetworkError):
             raise CdpConnectionError(
                 f"the endpoint at {mask_url(cdp_url)} accepted the connection but did not act as a browser: "

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _LOSS_GRACE = 0.1
-_CLOSE_PATIENCE = 2.0
+_CLOSE_PATIENCE = 1.5
 _DETACHED = "Target.detachedFromTarget"
 _CRASHED = "Inspector.targetCrashed"
 # The ways of attaching to a target, all of which must give a flat session here.
@@ -298,13 +298,19 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         if callback is not None:
             callback()
 
-    async def dispose(self) -> None:
-        """Close the connection. Idempotent; done within a few seconds whatever the other side does."""
+    async def dispose(self, *, politely: bool = True) -> None:
+        """Close the connection. Idempotent; done within a few seconds whatever the other side does.
+
+        Not `politely` is at once, without a closing handshake: for a peer that has not shown that it would answer.
+        """
         self._ending = True
         self._pulse.cancel()
         try:
-            await asyncio.wait_for(self._websocket.close(), _CLOSE_PATIENCE)
+            if politely:
+                await asyncio.wait_for(self._websocket.close(), _CLOSE_PATIENCE)
         except asyncio.TimeoutError:
+            politely = False
+        if not politely:
             self._websocket.abort()
             await self._websocket.wait_closed()
         self._finish(SessionLost("the connection to the browser has been closed"))

@@ -64,7 +64,8 @@ class Peer:
         while True:
             opcode, data = await self.frame()
             if opcode == 1:
-                return json.loads(data)
+                call: dict[str, Any] = json.loads(data)
+                return call
             if opcode == 9:
                 self.send_frame(10, data)
             if opcode == 8:

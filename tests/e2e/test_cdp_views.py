@@ -1,0 +1,475 @@
+"""The views that tests hold, on a real browser: sync ones here, and async ones on asyncio and trio."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gc
+import inspect
+import os
+import pickle
+import signal
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pyppeteer.element_handle
+import pyppeteer.page
+import pytest
+import trio
+from pyppeteer.errors import ElementHandleError
+from pyppeteer.errors import TimeoutError as PyppeteerTimeout
+
+from pytest_chaser._exceptions import CdpError
+from pytest_chaser.cdp import async_view, retire, sync_view, unwrap, view_like
+
+BUTTONS = """
+document.body.innerHTML = `
+  <button id="hello" onclick="console.log('hello')">hello</button>
+  <button id="ask" onclick="window.answer = prompt('who?')">ask</button>
+  <a id="away" href="/second">away</a>
+  <ul><li>one</li><li>two</li></ul>`;
+"""
+
+
+class Handle:
+    id = "s-7f3"
+
+
+@pytest.fixture
+def handle() -> Handle:
+    return Handle()
+
+
+@pytest.fixture
+def view(page: Any, loop_thread: Any, site: Any, handle: Handle) -> Iterator[Any]:
+    """A sync page at the site's home, with a few things to click."""
+    view = sync_view(page, loop_thread, handle)
+    view.goto(site.origin)
+    view.evaluate(BUTTONS)
+    yield view
+    retire(view)
+
+
+@pytest.fixture
+def async_page(page: Any, loop_thread: Any, site: Any, view: Any) -> Iterator[Any]:
+    """The async view of the same page."""
+    view = async_view(page, loop_thread)
+    yield view
+    retire(view)
+
+
+def test_a_sync_page_is_used_without_await(view: Any, site: Any) -> None:
+    assert view.title() == "Home"
+    assert view.url == f"{site.origin}/"
+    assert view.goto(f"{site.origin}/second").status == 200
+    assert view.title() == "Second"
+
+
+def test_what_comes_out_is_a_view_however_deep(view: Any) -> None:
+    element = view.querySelector("#hello")
+    assert view.evaluate("element => element.id", element) == "hello"
+    assert [item.getProperty("textContent").jsonValue() for item in view.querySelectorAll("li")] == ["one", "two"]
+    assert view.mainFrame.title() == "Home"
+    assert view.frames == [view.mainFrame]
+    handles = view.evaluateHandle("({a: 1, b: document.body})").getProperties()
+    assert handles["a"].jsonValue() == 1
+    assert handles["b"].asElement().querySelector("#ask") is not None
+
+
+def test_views_that_go_in_are_taken_off_however_deep(view: Any) -> None:
+    one, two = view.querySelectorAll("li")
+    assert view.evaluate("(a, b) => a.textContent + b.textContent", one, two) == "onetwo"
+
+
+def test_the_same_object_is_the_same_view(view: Any) -> None:
+    assert view.mainFrame is view.mainFrame
+    assert view.mainFrame == view.frames[0]
+    assert view.keyboard is view.keyboard
+    assert view.querySelector("li") != view.querySelector("li")
+    assert len({view.mainFrame, view.frames[0], view.keyboard}) == 2
+    assert view != "page"
+
+
+def test_a_view_that_nobody_holds_is_let_go(view: Any) -> None:
+    gone = weakref.ref(view.querySelector("#hello"))
+    gc.collect()
+    assert gone() is None
+
+
+def test_isinstance_answers_as_the_object_behind_would(view: Any) -> None:
+    assert isinstance(view, pyppeteer.page.Page)
+    assert isinstance(view.querySelector("li"), pyppeteer.element_handle.ElementHandle)
+    assert not isinstance(view, pyppeteer.element_handle.ElementHandle)
+
+
+def test_a_view_shows_its_methods_their_signatures_and_its_handle(view: Any, handle: Handle) -> None:
+    assert {"goto", "url", "chaser", "expect_navigation"} <= set(dir(view))
+    assert next(iter(inspect.signature(view.click).parameters)) == "selector"
+    assert view.chaser is handle
+    assert not hasattr(view.mainFrame, "chaser")
+    with pytest.raises(AttributeError, match="no attribute 'gotoo'"):
+        view.gotoo("/")
+    with pytest.raises(AttributeError, match="no attribute 'expect_popup'"):
+        view.keyboard.expect_popup()
+
+
+def test_the_repr_of_a_view_hides_what_a_query_may_hold(view: Any, site: Any) -> None:
+    view.goto(f"{site.origin}/second?token=hidden")
+    assert repr(view) == f"<SyncPage {site.origin}/second?...>"
+    assert repr(view.keyboard) == "<SyncKeyboard>"
+    assert "devtools/browser" not in repr(view.browser)
+
+
+@pytest.mark.parametrize("act", [pickle.dumps, copy.copy, copy.deepcopy], ids=["pickle", "copy", "deepcopy"])
+def test_a_view_refuses_to_be_pickled_or_copied_and_says_what_to_do(view: Any, act: Any) -> None:
+    with pytest.raises(TypeError, match=r"a live Page can be neither pickled nor copied.*plain data"):
+        act(view)
+
+
+def test_attributes_can_be_set_through_a_view(view: Any, page: Any) -> None:
+    view.note = view.keyboard
+    assert page.note is page.keyboard
+    assert view.note is view.keyboard
+    del view.note
+    assert not hasattr(page, "note")
+
+
+def test_a_handler_of_a_sync_test_can_use_the_page(view: Any) -> None:
+    seen: list[Any] = []
+
+    def answer(dialog: Any) -> None:
+        seen.append((dialog.message, threading.current_thread() is threading.main_thread()))
+        dialog.accept("Zoë")
+
+    view.on("dialog", answer)
+    view.click("#ask")
+    assert view.evaluate("window.answer") == "Zoë"
+    assert seen == [("who?", False)]
+
+
+def test_a_handler_can_make_calls_that_need_another_handler(view: Any) -> None:
+    told: list[str] = []
+    view.on("dialog", lambda dialog: dialog.accept("inner"))
+
+    def on_console(message: Any) -> None:
+        # The prompt blocks the page until the other handler answers it.
+        told.append(view.evaluate("prompt('again?')"))
+
+    view.on("console", on_console)
+    view.click("#hello")
+    wait_until(lambda: bool(told))
+    assert told == ["inner"]
+
+
+def test_handlers_can_be_removed_registered_once_and_used_as_decorators(view: Any) -> None:
+    seen: list[str] = []
+
+    @view.on("console")
+    def always(message: Any) -> None:
+        seen.append(f"always {message.text}")
+
+    once = view.once("console", lambda message: seen.append(f"once {message.text}"))
+    assert always in view.listeners("console")
+    assert once in view.listeners("console")
+    view.click("#hello")
+    wait_until(lambda: len(seen) == 2)
+    view.click("#hello")
+    wait_until(lambda: len(seen) == 3)
+    view.remove_listener("console", always)
+    view.click("#hello")
+    view.title()
+    time.sleep(0.05)
+    assert seen == ["always hello", "once hello", "always hello"]
+
+
+def test_an_error_in_a_handler_is_raised_by_the_next_navigation(view: Any, site: Any) -> None:
+    def broken(message: Any) -> None:
+        raise ValueError("no good")
+
+    view.on("console", broken)
+    view.click("#hello")
+    wait_until(lambda: unwrap(view)._faults)
+    with pytest.raises(CdpError, match=r"handler .*broken.* raised ValueError: no good"):
+        view.goto(f"{site.origin}/second")
+
+
+def test_requests_are_intercepted_by_a_sync_handler(view: Any, site: Any) -> None:
+    def intercept(request: Any) -> None:
+        if request.url.endswith("/second"):
+            request.respond({"status": 200, "contentType": "text/html", "body": "<title>made up</title>"})
+        else:
+            request.continue_()
+
+    view.on("request", intercept)
+    view.setRequestInterception(True)
+    view.goto(f"{site.origin}/second")
+    assert view.title() == "made up"
+
+
+def test_a_script_can_call_a_python_function_that_uses_the_page(view: Any) -> None:
+    view.exposeFunction("titled", lambda name: f"{name} {view.title()}")
+    assert view.evaluate("titled('the')") == "the Home"
+
+
+def test_a_predicate_reads_what_it_is_given(view: Any, site: Any) -> None:
+    with view.expect_response(lambda response: response.url.endswith("/second") and response.ok) as wait:
+        view.click("#away")
+    assert wait.value.request.method == "GET"
+
+
+def test_a_predicate_that_would_wait_for_the_browser_is_told_so(view: Any) -> None:
+    words = "has to wait for the browser, which a predicate cannot"
+    with pytest.raises(CdpError, match=words), view.expect_event("console", lambda message: view.title()):
+        view.click("#hello")
+
+
+def test_an_error_of_a_predicate_shows_the_line_that_raised_it(view: Any) -> None:
+    def broken(message: Any) -> bool:
+        raise LookupError("in the predicate")
+
+    with pytest.raises(LookupError) as caught, view.expect_event("console", broken):
+        view.click("#hello")
+    assert [entry.name for entry in caught.traceback][-1] == "broken"
+
+
+def test_waiting_starts_before_the_action(view: Any) -> None:
+    with view.expect_navigation() as wait:
+        view.click("#away")
+    assert wait.value.status == 200
+    assert view.title() == "Second"
+
+
+def test_a_popup_is_a_view_too(view: Any, site: Any) -> None:
+    with view.expect_popup() as wait:
+        view.evaluate(f"void window.open('{site.origin}/second')")
+    popup = wait.value
+    assert isinstance(popup, pyppeteer.page.Page)
+    popup.waitForFunction("document.title === 'Second'")
+    popup.close()
+
+
+def test_an_action_may_be_handed_to_a_wait(view: Any, site: Any) -> None:
+    popup = view.waitForPopup(lambda: view.evaluate(f"void window.open('{site.origin}/third')"))
+    popup.waitForFunction("document.title === 'Third'")
+    popup.close()
+
+
+def test_an_error_in_the_block_gives_the_wait_up(view: Any) -> None:
+    with pytest.raises(ZeroDivisionError), view.expect_navigation():
+        _ = 1 / 0
+    assert view.title() == "Home"
+
+
+def test_a_wait_that_is_not_met_ends_with_its_own_timeout(view: Any) -> None:
+    with pytest.raises(PyppeteerTimeout, match="200 ms"), view.expect_event("console", timeout=200):
+        pass
+
+
+def test_an_error_points_at_the_line_of_the_test(view: Any) -> None:
+    with pytest.raises(ElementHandleError, match="no such thing") as caught:
+        view.evaluate("() => { throw new Error('no such thing'); }")
+    visible = [entry for entry in caught.traceback if not entry.ishidden(caught)]
+    assert [entry.path.name for entry in visible] == [os.path.basename(__file__)]
+
+
+def test_the_session_of_a_page_can_be_used_directly(view: Any) -> None:
+    session = view.target.createCDPSession()
+    answer = session.send("Runtime.evaluate", {"expression": "1 + 1"})
+    assert answer["result"]["value"] == 2
+    session.detach()
+
+
+def test_a_retired_page_says_that_its_test_is_over(page: Any, loop_thread: Any) -> None:
+    view = sync_view(page, loop_thread)
+    retire(view)
+    retire(view)
+    with pytest.raises(CdpError, match="belongs to a test that is over"):
+        view.title()
+
+
+def test_ctrl_c_interrupts_a_call_at_once(view: Any) -> None:
+    timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
+    timer.start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        view.waitForSelector("#never")
+    assert time.monotonic() - started < 2
+    assert view.title() == "Home"
+
+
+def test_a_value_can_be_made_a_view_like_another(view: Any, page: Any) -> None:
+    assert view_like(view, page.mainFrame) is view.mainFrame
+    assert view_like(page, page.mainFrame) is page.mainFrame
+    assert unwrap(view) is page
+    assert unwrap(3) == 3
+
+
+def wait_until(true: Any, limit: float = 5.0) -> None:
+    """Wait for what another thread does."""
+    deadline = time.monotonic() + limit
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert true()
+
+
+BACKENDS = {"asyncio": asyncio.run, "trio": trio.run}
+
+
+@pytest.fixture(params=BACKENDS)
+def start(request: pytest.FixtureRequest) -> Any:
+    """Run a coroutine function without arguments on one kind of loop."""
+
+    def start(main: Any) -> Any:
+        return trio.run(main) if request.param == "trio" else asyncio.run(main())
+
+    return start
+
+
+def test_an_async_page_is_awaited(async_page: Any, site: Any, start: Any) -> None:
+    async def main() -> None:
+        assert await async_page.title() == "Home"
+        assert async_page.url == f"{site.origin}/"
+        element = await async_page.querySelector("#hello")
+        assert await async_page.evaluate("element => element.id", element) == "hello"
+        assert [await (await item.getProperty("textContent")).jsonValue() for item in await async_page.JJ("li")] == [
+            "one",
+            "two",
+        ]
+        assert async_page.mainFrame is async_page.mainFrame
+        assert await async_page.waitForSelector("#ask") is not None
+        assert repr(async_page) == f"<AsyncPage {site.origin}/>"
+
+    start(main)
+
+
+def test_an_async_handler_runs_on_the_loop_of_the_test(async_page: Any, start: Any) -> None:
+    seen: list[Any] = []
+
+    async def answer(dialog: Any) -> None:
+        seen.append((dialog.message, threading.current_thread() is threading.main_thread()))
+        await dialog.accept("Zoë")
+
+    async def main() -> None:
+        async_page.on("dialog", answer)
+        await async_page.click("#ask")
+        assert await async_page.evaluate("window.answer") == "Zoë"
+        async_page.remove_listener("dialog", answer)
+
+    start(main)
+    assert seen == [("who?", True)]
+
+
+def test_an_async_test_begins_to_wait_before_the_action(async_page: Any, start: Any) -> None:
+    async def main() -> None:
+        async with async_page.expect_navigation() as wait:
+            await async_page.click("#away")
+        assert (await wait.value).status == 200
+        assert await async_page.title() == "Second"
+
+    start(main)
+
+
+def test_an_async_handler_intercepts_requests(async_page: Any, site: Any, start: Any) -> None:
+    async def intercept(request: Any) -> None:
+        await request.respond({"status": 200, "contentType": "text/html", "body": "<title>made up</title>"})
+
+    async def main() -> None:
+        await async_page.setRequestInterception(True)
+        async_page.on("request", intercept)
+        await async_page.goto(f"{site.origin}/second")
+        assert await async_page.title() == "made up"
+
+    start(main)
+
+
+def test_an_async_function_is_exposed_to_scripts(async_page: Any, start: Any) -> None:
+    async def titled(name: str) -> str:
+        return f"{name} {await async_page.title()}"
+
+    async def main() -> None:
+        await async_page.exposeFunction("titled", titled)
+        assert await async_page.evaluate("titled('the')") == "the Home"
+
+    start(main)
+
+
+def test_an_error_of_an_async_call_points_at_the_line_of_the_test(async_page: Any, start: Any) -> None:
+    async def main() -> None:
+        with pytest.raises(ElementHandleError, match="no such thing") as caught:
+            await async_page.evaluate("() => { throw new Error('no such thing'); }")
+        visible = [entry for entry in caught.traceback if not entry.ishidden(caught)]
+        assert [entry.path.name for entry in visible] == [os.path.basename(__file__)]
+
+    start(main)
+
+
+def test_gather_waits_and_acts_at_once(async_page: Any) -> None:
+    async def main() -> None:
+        response, _ = await asyncio.gather(async_page.waitForNavigation(), async_page.click("#away"))
+        assert response.status == 200
+        task = asyncio.create_task(async_page.goto(async_page.url))
+        assert (await task).status == 200
+
+    asyncio.run(main())
+
+
+def test_a_trio_nursery_starts_calls(async_page: Any) -> None:
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(async_page.waitForNavigation)
+            await trio.sleep(0.1)
+            nursery.start_soon(async_page.click, "#away")
+        assert await async_page.title() == "Second"
+
+    trio.run(main)
+
+
+def test_cancelling_the_awaiting_task_cancels_the_call(async_page: Any, page: Any, start: Any) -> None:
+    async def on_asyncio() -> None:
+        task = asyncio.create_task(async_page.waitForSelector("#never"))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await async_page.title() == "Home"
+
+    async def on_trio() -> None:
+        with trio.move_on_after(0.1) as scope:
+            await async_page.waitForSelector("#never")
+        assert scope.cancelled_caught
+        assert await async_page.title() == "Home"
+
+    asyncio.run(on_asyncio())
+    trio.run(on_trio)
+    wait_until(lambda: not page.mainFrame._waitTasks)
+
+
+def test_a_page_outlives_the_loops_of_its_tests(async_page: Any) -> None:
+    seen: list[str] = []
+
+    async def first() -> None:
+        async_page.on("console", lambda message: seen.append(message.text))
+        assert await async_page.title() == "Home"
+
+    async def second() -> None:
+        await async_page.click("#hello")
+        assert await async_page.title() == "Home"
+
+    asyncio.run(first())
+    asyncio.run(second())
+    trio.run(second)
+    assert seen == []
+
+
+@pytest.mark.asyncio
+async def test_pytest_asyncio_runs_it(async_page: Any) -> None:
+    assert await async_page.title() == "Home"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_anyio_runs_it(async_page: Any, anyio_backend: str) -> None:
+    assert await async_page.title() == "Home"
