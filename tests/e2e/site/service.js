@@ -1,0 +1,1 @@
+self.addEventListener('install', () => self.skipWaiting()); self.addEventListener('activate', event => event.waitUntil(clients.claim())); self.addEventListener('fetch', event => { if (event.request.url.endsWith('/from-service')) event.respondWith(new Response('service')); });
