@@ -8,7 +8,9 @@ cookies), since nothing is asked of the server twice.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import base64
+import functools
 import shutil
 import tempfile
 import uuid
@@ -70,7 +72,6 @@ class Downloads:
         self._page = page
         self._connection = page._client._connection
         self._folder: Path | None = page._options.downloads
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._begun: dict[str, dict[str, Any]] = {}
         self._arrivals: Arrivals[Download] = Arrivals("download", page._client._loop)
         self._connection.on("Browser.downloadWillBegin", self._begins)
@@ -124,14 +125,12 @@ class Downloads:
         self._page.emit("download", download)
 
     def _free_path(self, name: str) -> Path:
-        if self._folder is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="chaser-downloads-")
-            self._folder = Path(self._temporary.name)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / name
+        folder = self._folder or _temporary_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / name
         count = 1
         while path.exists():
-            path = self._folder / f"{Path(name).stem} ({count}){Path(name).suffix}"
+            path = folder / f"{Path(name).stem} ({count}){Path(name).suffix}"
             count += 1
         path.touch()
         return path
@@ -153,6 +152,14 @@ class Downloads:
                     stream.write(await _read(client, file_input, start, min(start + PIECE, size)))
         finally:
             await lenient(client.send("Runtime.releaseObject", {"objectId": file_input}))
+
+
+@functools.cache
+def _temporary_folder() -> Path:
+    """A folder of this process, gone with it."""
+    folder = Path(tempfile.mkdtemp(prefix="chaser-downloads-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _is_here(source: str, size: int) -> bool:

@@ -39,6 +39,7 @@ class ElementHandle(PyppeteerElementHandle):
     async def contentFrame(self) -> Any:
         """The frame of an iframe element, None for any other."""
         described = await self._client.send("DOM.describeNode", {"objectId": self._remoteObject["objectId"]})
+        await self._page._targets.settled()
         frame_id = described["node"].get("frameId")
         return self._frameManager.frame(frame_id) if frame_id else None
 

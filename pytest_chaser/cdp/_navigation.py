@@ -8,7 +8,6 @@ a timeout the load is stopped, so that the page is usable.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -25,6 +24,9 @@ from ._sessions import lenient
 
 STOP_PATIENCE = 5.0
 """Seconds that stopping a load may take after its timeout."""
+
+WITHIN_PATIENCE = 1.0
+"""Seconds that a navigation within the document waits for its event."""
 
 
 class Watcher:
@@ -105,6 +107,7 @@ class Navigation:
     _options: Any
     _defaultNavigationTimeout: float
     _watchers: set[Watcher]
+    _targets: Any
     raise_fault: Callable[[], None]
     _before_leaving: Callable[[], Awaitable[None]]
 
@@ -145,14 +148,13 @@ class Navigation:
 
     async def _start_at(self, url: str, referrer: str, watcher: Watcher) -> None:
         answer = await self._navigate_to(url, referrer)
-        if answer.get("errorText") == "net::ERR_INVALID_AUTH_CREDENTIALS":
-            # Headless Chromium has nobody to ask and fails the page; refused, the 401 is a page like any other.
-            await self._networkManager.handle_challenges()
-            answer = await self._navigate_to(url, referrer)
-        if answer.get("errorText"):
-            raise PageError(f"{answer['errorText']} at {url}")
+        error = answer.get("errorText")
+        # Headless Chromium has nobody to ask for a password and shows an error page: the response is still a 401.
+        if error and error != "net::ERR_INVALID_AUTH_CREDENTIALS":
+            raise PageError(f"{error} at {url}")
         if not answer.get("loaderId"):
-            watcher.arrive()  # the same document, at another fragment
+            # The same document, at another fragment: all that comes is the event that says so.
+            self._client._loop.call_later(WITHIN_PATIENCE, watcher.arrive)
 
     async def _navigate_to(self, url: str, referrer: str) -> dict[str, Any]:
         params = {"url": url, **({"referrer": referrer} if referrer else {})}
@@ -178,6 +180,7 @@ class Navigation:
             await asyncio.wait([starting])
             if not starting.cancelled():
                 starting.exception()
+        await self._targets.settled()
         return await self._networkManager.document_response(self._frameManager.mainFrame._loaderId)
 
     async def _stop_loading(self) -> None:
@@ -210,18 +213,11 @@ class Navigation:
         return await self._navigated(watcher, lambda: self._client.send("Page.navigateToHistoryEntry", go))
 
     def waitForNavigation(self, options: dict[str, Any] | None = None, **kwargs: Any) -> Awaitable[Any]:
-        """Wait for the page to navigate, from this call on and not only from the `await`.
+        """Wait for the page to navigate, from this call on and not only from the `await`."""
+        return asyncio.ensure_future(self._awaited_navigation(self._watch(merge_dict(options, kwargs))))
 
-        With `action`, a function without arguments, the wait begins, the action is called, and the navigation that it
-        causes is waited for: the form for sync tests.
-        """
-        settings = merge_dict(options, kwargs)
-        action = settings.pop("action", None)
-        return asyncio.ensure_future(self._awaited_navigation(self._watch(settings), action))
-
-    async def _awaited_navigation(self, watcher: Watcher, action: Callable[[], Any] | None) -> Any:
+    async def _awaited_navigation(self, watcher: Watcher) -> Any:
         try:
-            await _acted(action)
             await asyncio.shield(watcher.done)
         finally:
             watcher.cancel()
@@ -232,13 +228,6 @@ async def _unlimited(start: Callable[[], Awaitable[Any]]) -> Any:
     # The navigation's own timeout rules, also where it is longer than the ceiling of a single call.
     with call_limit(None):
         return await start()
-
-
-async def _acted(action: Callable[[], Any] | None) -> None:
-    if action is not None:
-        outcome = action()
-        if inspect.isawaitable(outcome):
-            await outcome
 
 
 def _lifecycle(wait_until: str | list[str]) -> set[str]:

@@ -80,11 +80,6 @@ class NetworkManager(PyppeteerNetworkManager):
         self._userRequestInterceptionEnabled = bool(value)
         await self._update_interception()
 
-    async def handle_challenges(self) -> None:
-        """Refuse authentication instead of failing the navigation, so that a 401 is a response like any other."""
-        if not self._protocolRequestInterceptionEnabled:
-            await self._enable_fetch(True)
-
     async def _update_interception(self) -> None:
         await self._enable_fetch(self._userRequestInterceptionEnabled or self._credentials is not None)
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _PAUSED = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}
 
+SETTLE_PATIENCE = 2.0
+"""Seconds that a navigation waits for the frames of other processes to answer."""
+
 
 class Targets:
     """The targets that belong to one page."""
@@ -27,10 +30,16 @@ class Targets:
         self._page = page
         self._browser = page._target.browser
         self._browser.on("targetcreated", self._on_target_created)
+        self._settling: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
         """The page is gone; listen no more."""
         self._browser.remove_listener("targetcreated", self._on_target_created)
+
+    async def settled(self) -> None:
+        """Wait until the frames that were attached are known as their own processes know them."""
+        if self._settling:
+            await asyncio.wait(list(self._settling), timeout=SETTLE_PATIENCE)
 
     def auto_attach(self, client: Any) -> Any:
         """Attach to what the documents of this session bring with them."""
@@ -74,7 +83,9 @@ class Targets:
         ]
         tree = session.send("Page.getFrameTree")
         self._let_go(session)
-        self._later(self._settle_frame(session, tree, calls))
+        settling = page._client._loop.create_task(self._settle_frame(session, tree, calls))
+        self._settling.add(settling)
+        settling.add_done_callback(self._settling.discard)
 
     async def _settle_frame(self, session: Any, tree: Any, calls: list[Any]) -> None:
         answer = await lenient(tree)
