@@ -1,0 +1,147 @@
+"""A broker's life: put together, serve, end when nobody needs it and nothing is owed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import signal
+import sys
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from .._client import AsyncChaserClient, RetryPolicy
+from .._exceptions import BrokerError, LedgerError
+from ._account import Account
+from ._app import listen, make_runner
+from ._deletes import Deletes
+from ._holders import Holders
+from ._ledger import Ledger, MemoryRecord, Record
+from ._lifetimes import ServerClock, default_ttl
+from ._liveness import ProcessIdentity
+from ._pool import Pool
+from ._service import Service
+from ._settings import BrokerSettings, ledger_folder
+from ._stock import Stock
+from ._upstream import Spec, Upstream
+from ._wire import Address
+
+logger = logging.getLogger(__name__)
+
+_POST_TIMEOUT, _CALL_TIMEOUT = 90.0, 20.0
+# How long a broker that nobody has asked for anything waits for the first one who does.
+_FIRST_HOLDER_WITHIN = 60.0
+
+
+async def serve(
+    settings: BrokerSettings, upstream: AbstractAsyncContextManager[tuple[str, str]], starter: ProcessIdentity
+) -> None:
+    """Serve until every holder is gone and every delete is confirmed or outlived.
+
+    `starter` is the process that started this one: while it lives, the run's folder is its own to remove.
+    """
+    stop = asyncio.Event()
+    for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+        if hasattr(signal, name) and sys.platform != "win32":
+            asyncio.get_running_loop().add_signal_handler(getattr(signal, name), stop.set)
+    async with upstream as (api_url, key):
+        policy = RetryPolicy.none()
+        client = AsyncChaserClient(key, api_url, timeout=_CALL_TIMEOUT, retry=policy)
+        patient_client = AsyncChaserClient(key, api_url, timeout=_POST_TIMEOUT, retry=policy)
+        async with client, patient_client:
+            broker = _Broker(settings, client, patient_client, key)
+            await broker.run(stop)
+    if not starter.is_alive() and not broker.run_lives():
+        shutil.rmtree(settings.run_folder, ignore_errors=True)
+    logger.info("ended")
+
+
+class _Broker:
+    def __init__(
+        self, settings: BrokerSettings, client: AsyncChaserClient, patient_client: AsyncChaserClient, key: str
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._settings = settings
+        folder = ledger_folder(settings.state_dir, settings.api_url, key)
+        self._record, problem = _open_record(settings, folder)
+        server_clock = ServerClock()
+        figures = None if settings.mode == "local" else folder / "figures.json"
+        account = Account(settings.mode, figures)
+        deletes = Deletes(client, self._record, server_clock, lambda session_id, how: service.settled(session_id, how))
+        stock = Stock(deletes, account, loop.time)
+        upstream = Upstream(client, patient_client, self._record, server_clock, loop.time)
+        spec = Spec(settings.ttl or default_ttl(settings.mode, settings.scope), settings.profile)
+        self._pool = Pool(settings, stock, upstream, account, spec, loop.time)
+        if problem is not None:
+            self._pool.refusals.final = problem
+        self._holders = Holders(self._pool, self._record)
+        service = Service(settings, client, self._pool, self._holders, deletes, account)
+        self._service = service
+        self._deletes = deletes
+
+    async def run(self, stop: asyncio.Event) -> None:
+        token = secrets.token_urlsafe(32)
+        runner = make_runner(self._service, token)
+        url = await listen(runner)
+        try:
+            Address(url, token, os.getpid()).write(self._settings.address_file)
+            logger.info("serving at %s, mode %s", url, self._settings.mode)
+            await self._until_unneeded(stop)
+        finally:
+            await self._end(runner)
+
+    async def _until_unneeded(self, stop: asyncio.Event) -> None:
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._first_holder(stopped), _FIRST_HOLDER_WITHIN)
+            while not (stopped.done() or (self._holders.nobody and self._service.idle)):
+                if self._holders.nobody and not self._pool.closing:
+                    self._pool.close()
+                await self._something_happens(stopped)
+            if stopped.done():
+                # Told to end while holders are there: what they have is deleted all the same.
+                self._pool.refusals.final = BrokerError("the broker was told to end by a signal")
+            self._pool.close()
+            await self._pool.empty.wait()
+        finally:
+            stopped.cancel()
+
+    async def _first_holder(self, stopped: asyncio.Task[Any]) -> None:
+        first = asyncio.create_task(self._holders.first.wait())
+        await asyncio.wait({first, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        first.cancel()
+
+    async def _something_happens(self, stopped: asyncio.Task[Any]) -> None:
+        awaited = self._pool.empty.wait() if self._holders.nobody else self._holders.none_left.wait()
+        other = asyncio.create_task(awaited)
+        # Looked at again every second: a holder may come back while the last deletes are under way.
+        await asyncio.wait({other, stopped}, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+        other.cancel()
+
+    async def _end(self, runner: Any) -> None:
+        # The address first, so that nobody connects to a broker that is ending.
+        with contextlib.suppress(OSError):
+            self._settings.address_file.unlink()
+        await runner.cleanup()
+        self._holders.close()
+        self._service.account.save()
+        if isinstance(self._record, Ledger):
+            self._record.close(finished=self._service.idle and not self._deletes.pending)
+
+    def run_lives(self) -> bool:
+        """Return whether a process that ever held on is still there."""
+        return self._holders.any_alive()
+
+
+def _open_record(settings: BrokerSettings, folder: Any) -> tuple[Record, LedgerError | None]:
+    if settings.mode == "local":
+        return MemoryRecord(), None
+    try:
+        return Ledger(folder, settings.run_id, settings.api_url), None
+    except LedgerError as error:
+        logger.error("%s", error)
+        return MemoryRecord(), error

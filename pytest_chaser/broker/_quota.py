@@ -1,0 +1,73 @@
+"""How many sessions may be open: what the user allows, and what the account was seen to allow."""
+
+from __future__ import annotations
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 20.0
+_FIRST_PROBE, _LONGEST_PROBE = 15.0, 120.0
+
+
+class Quota:
+    """The working limit. A refusal lowers it at once to what is open; later it is tried higher again.
+
+    Pure: every method is told the time. `ceiling` is the user's own limit, which is never exceeded.
+    """
+
+    def __init__(self, ceiling: int | None = None) -> None:
+        self.ceiling = ceiling
+        self.learned: int | None = None
+        self.refusals = 0
+        self._blocked_until = 0.0
+        self._pause = _FIRST_PAUSE
+        self._probe_at = 0.0
+        self._probe_interval = _FIRST_PROBE
+        self._stride = 1
+
+    @property
+    def limit(self) -> int | None:
+        """The lower of the user's limit and the learned one; None while neither is known."""
+        known = [value for value in (self.ceiling, self.learned) if value is not None]
+        return min(known) if known else None
+
+    def effective(self, open_now: int, now: float) -> int | None:
+        """Return how many sessions may be open at this moment; None is no limit.
+
+        While a `Retry-After` runs nothing is created. When the learned limit was left alone for long enough, a little
+        more than it is tried.
+        """
+        if now < self._blocked_until:
+            return min(open_now, self.ceiling) if self.ceiling is not None else open_now
+        if self.learned is None:
+            return self.ceiling
+        tried = self.learned
+        if now >= self._probe_at:
+            tried = max(self.learned, open_now) + self._stride
+        # With nothing open only the account's other users can have freed a place: one has to ask.
+        tried = max(tried, 1)
+        return tried if self.ceiling is None else min(tried, self.ceiling)
+
+    def refused(self, open_now: int, now: float, retry_after: float | None) -> None:
+        """Take a 429 on a create while `open_now` other sessions of ours were open."""
+        self.refusals += 1
+        self.learned = open_now if self.learned is None else min(self.learned, open_now)
+        self._blocked_until = max(self._blocked_until, now + (retry_after if retry_after is not None else self._pause))
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        self._stride = 1
+        self._probe_at = max(self._probe_at, now + self._probe_interval)
+        self._probe_interval = min(self._probe_interval * 2, _LONGEST_PROBE)
+
+    def accepted(self, open_now: int, now: float) -> None:
+        """Take a created session, now one of `open_now`; above the learned limit it raises it."""
+        self._pause = _FIRST_PAUSE
+        if self.learned is None or open_now <= self.learned:
+            return
+        self.learned = open_now
+        self._stride = min(self._stride * 2, 16)
+        self._probe_interval = _FIRST_PROBE
+        self._probe_at = now
+
+    def next_change(self, now: float) -> float | None:
+        """Return the seconds until a later time alone allows more, or None if it never does."""
+        times = [self._blocked_until] if now < self._blocked_until else []
+        if self.learned is not None and now < self._probe_at:
+            times.append(self._probe_at)
+        return min(times) - now if times else None

@@ -1,0 +1,97 @@
+"""The broker as its routes see it: the pool, the holders, the API behind them, and the account at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+
+from .._client import AsyncChaserClient
+from ._account import Account, RunSummary
+from ._deletes import Deletes
+from ._holders import Holders
+from ._pool import Pool
+from ._settings import BrokerSettings
+from ._upstream import Spec
+
+
+class Service:
+    """Everything one broker serves. `client` asks the API once per call; who calls repeats."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        client: AsyncChaserClient,
+        pool: Pool,
+        holders: Holders,
+        deletes: Deletes,
+        account: Account,
+    ) -> None:
+        self.settings = settings
+        self.client = client
+        self.pool = pool
+        self.holders = holders
+        self.deletes = deletes
+        self.account = account
+        self.problems: list[str] = []
+        self.earlier: set[str] = set()
+        self.earlier_settled = 0
+
+    def spec(self, ttl: int | None, profile: str | None) -> Spec:
+        """Return what a session is created with: the run's settings where the caller names nothing else."""
+        default = self.pool.default_spec
+        return Spec(ttl if ttl is not None else default.ttl, profile if profile is not None else default.profile)
+
+    def settled(self, session_id: str, how: str) -> None:
+        """A session's end is confirmed."""
+        if session_id in self.earlier:
+            self.earlier_settled += 1
+        self.pool.stock.settled(session_id)
+        self.pool.steer()
+
+    async def drain(self, wait: float) -> tuple[bool, RunSummary]:
+        """End the demand and wait at most `wait` seconds until nothing is open; return whether that is so."""
+        self.pool.end_demand()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.pool.empty.wait(), wait)
+        return self.idle, self.summary()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no session is open or may still come from a POST, those of earlier runs aside."""
+        return self.pool.stock.open_now == 0
+
+    def summary(self) -> RunSummary:
+        """Return the account as it stands."""
+        account = self.account
+        deleted_earlier = self.earlier_settled
+        unconfirmed = tuple(
+            {"id": item.id, "expires_at": item.expires_at.isoformat(), "last": item.last}
+            for item in self.deletes.pending.values()
+            if item.id not in self.earlier
+        )
+        summary = RunSummary(
+            created=account.created,
+            deleted=self.deletes.confirmed - deleted_earlier,
+            expired=self.deletes.expired,
+            peak=account.peak,
+            unconfirmed=unconfirmed,
+            waited_seconds=account.waited,
+            provisioning_seconds=account.provisioning,
+            used_seconds=account.used,
+            paid_seconds=account.paid + self.pool.stock.paid_so_far(),
+            scope=self.settings.scope,
+            settled_from_earlier_runs=deleted_earlier,
+            problems=tuple(self.problems),
+        )
+        return replace(summary, other_scope_seconds=self._other_scope(summary))
+
+    def _other_scope(self, summary: RunSummary) -> float | None:
+        if not self.account.leases:
+            return None
+        workers = max(1, self.pool.workers)
+        if self.settings.scope == "test":
+            # One session per worker: each gets ready once and then only runs tests.
+            return workers * self.account.ready_time + summary.used_seconds
+        tests = max(self.account.leases, self.pool.demand.counted)
+        return tests * self.account.ready_time + summary.used_seconds

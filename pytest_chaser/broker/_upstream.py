@@ -1,0 +1,163 @@
+"""Creating sessions at the API and following them until they are ready."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from .._client import AsyncChaserClient
+from .._exceptions import (
+    ApiError,
+    ApiProtocolError,
+    ApiStatusError,
+    AuthenticationError,
+    LedgerError,
+    ProvisioningFailed,
+    ProvisioningTimeout,
+    SessionNotFound,
+)
+from .._models import Session, SessionStatus
+from ._ledger import Record
+from ._lifetimes import Lifetimes, ServerClock
+from ._upstream_errors import LostAnswer
+
+_POLL_INTERVAL, _LATE_POLL_INTERVAL = 0.75, 1.5
+_LATE = 30.0
+_OVER = frozenset({SessionStatus.CLOSED.value, SessionStatus.ERROR.value})
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a session is created with: the least seconds it is to live, and the profile label."""
+
+    ttl: int
+    profile: str | None = None
+
+
+class Upstream:
+    """The API as the pool uses it. `record` is written before and after every POST."""
+
+    def __init__(
+        self,
+        client: AsyncChaserClient,
+        patient_client: AsyncChaserClient,
+        record: Record,
+        server_clock: ServerClock,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self.client = client
+        self._patient_client = patient_client
+        self.record = record
+        self.server_clock = server_clock
+        self._clock = clock
+        self._sleep = sleep
+        self._lifetimes = Lifetimes()
+        self.soonest_ready: float | None = None
+
+    async def create(self, spec: Spec) -> Session:
+        """Send one POST, with a long timeout of its own: a late answer is still an id.
+
+        Raises `LostAnswer` when a session may exist that we cannot name; after every other error none was created.
+        """
+        ttl = self._lifetimes.next(spec.ttl)
+        number = self.record.record_intent(ttl, spec.profile)
+        try:
+            session = await self._patient_client.create(ttl_seconds=ttl, profile=spec.profile)
+        except ApiError as error:
+            if _nothing_was_created(error):
+                self.record.record_refused(number)
+                raise
+            if isinstance(error, ApiProtocolError) and error.session_id:
+                # The rest of the answer was unusable, but an id in a 201 to our own POST is proof enough.
+                return await self._created(number, Session(error.session_id, SessionStatus.CREATING.value))
+            self.record.record_lost(number)
+            raise LostAnswer(f"the answer to a POST that creates a session was lost: {error}", number=number) from error
+        return await self._created(number, session)
+
+    async def _created(self, number: int, session: Session) -> Session:
+        self.server_clock.learn(session)
+        try:
+            self.record.record_created(number, session)
+        except LedgerError:
+            # Known to this process but to no ledger: not to be kept, as nobody could clean up after us.
+            await self._give_up(session)
+            raise
+        return session
+
+    async def _give_up(self, session: Session) -> None:
+        for _ in range(5):
+            try:
+                await self.client.delete(session.id)
+            except ApiError:
+                await self._sleep(1.0)
+            else:
+                return
+
+    async def until_ready(self, session: Session, posted_at: float, timeout: float) -> Session:
+        """Poll until the session is ready; raises `ProvisioningTimeout`, `ProvisioningFailed`, `AuthenticationError`.
+
+        The first poll waits for most of the shortest time that any session needed so far, then they come steadily,
+        fewer than two a second. Errors of single polls are waited out.
+        """
+        trouble: ApiError | None = None
+        while session.status != SessionStatus.READY.value:
+            waited = self._clock() - posted_at
+            if session.status in _OVER:
+                raise _failed(session, waited)
+            if waited >= timeout:
+                raise _late(session, waited, trouble)
+            await self._sleep(min(self._pause(waited, trouble), max(0.05, timeout - waited)))
+            try:
+                session = await self.client.get(session.id)
+                self.server_clock.learn(session)
+                trouble = None
+            except (AuthenticationError, SessionNotFound) as error:
+                if isinstance(error, AuthenticationError):
+                    raise
+                raise ProvisioningFailed(
+                    f"session {session.id} vanished before it was ready: {error}", session_id=session.id
+                ) from error
+            except ApiError as error:
+                trouble = error
+        needed = self._clock() - posted_at
+        self.soonest_ready = needed if self.soonest_ready is None else min(self.soonest_ready, needed)
+        return session
+
+    def _pause(self, waited: float, trouble: ApiError | None) -> float:
+        if isinstance(trouble, ApiStatusError) and trouble.retry_after:
+            return min(trouble.retry_after, 30.0)
+        if trouble is not None:
+            return _LATE_POLL_INTERVAL * 2
+        early = 0.8 * (self.soonest_ready or 0.0) - waited
+        return max(early, _POLL_INTERVAL if waited < _LATE else _LATE_POLL_INTERVAL)
+
+
+def _nothing_was_created(error: ApiError) -> bool:
+    if isinstance(error, ApiStatusError):
+        return 400 <= error.status < 500
+    return not error.sent and not isinstance(error, ApiProtocolError)
+
+
+def _failed(session: Session, waited: float) -> ProvisioningFailed:
+    reason = f" ({session.ended_reason})" if session.ended_reason else ""
+    return ProvisioningFailed(
+        f"session {session.id} went to {session.status!r}{reason} after {waited:.1f} s instead of getting ready; "
+        "run the test again, and ask the provider if it stays so",
+        session_id=session.id,
+        status=session.status,
+        waited=waited,
+    )
+
+
+def _late(session: Session, waited: float, trouble: ApiError | None) -> ProvisioningTimeout:
+    last = f"; the last answer was: {trouble}" if trouble is not None else ""
+    return ProvisioningTimeout(
+        f"session {session.id} was not ready after {waited:.0f} s (last status: {session.status}{last}); "
+        "raise --chaser-ready-timeout or check the account",
+        session_id=session.id,
+        status=session.status,
+        waited=waited,
+    )
