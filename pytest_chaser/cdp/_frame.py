@@ -85,6 +85,8 @@ class Frame(PyppeteerFrame):
 
     async def executionContext(self) -> Any:
         """The document's own JavaScript world; waits for one while a navigation is between two documents."""
+        if self._contextPromise.done():
+            return self._contextPromise.result()
         done, _ = await asyncio.wait([self._contextPromise], timeout=CONTEXT_PATIENCE)
         if not done:
             raise PyppeteerTimeout(
