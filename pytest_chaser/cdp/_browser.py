@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import pyppeteer.browser
 import pyppeteer.target
-from pyppeteer.errors import BrowserError, NetworkError
+from pyppeteer.errors import NetworkError
 
-from .._exceptions import CdpConnectionError, CdpError, CdpTimeout, SessionLost
+from .._exceptions import CdpConnectionError, CdpTimeout, SessionLost
 from .._secrets import mask_url
 from ._connection import Connection
 from ._handshake import Explain, open_websocket
+from ._isolation import Isolation, Tenancy, close_page, new_page
 from ._options import PageOptions
 from ._page import Page
-
-Isolation = Literal["context", "reset", "none"]
-
-_CLOSE_PATIENCE = 10.0
-# What Chrome says where it has no browser contexts (Chrome on Android).
-_NO_CONTEXTS = ("not supported", "not allowed", "wasn't found", "Not supported")
 
 
 class Target(pyppeteer.target.Target):
@@ -52,8 +46,8 @@ class Browser(pyppeteer.browser.Browser):
     def __init__(self, connection: Connection) -> None:
         # Each target gets its own options, so neither a viewport nor leniency about certificates is set for all.
         super().__init__(connection, [], False, None)
-        self._opened: dict[Page, pyppeteer.browser.BrowserContext | None] = {}
-        self._next_options: dict[str, PageOptions] = {}
+        self.tenancies: dict[Page, Tenancy] = {}
+        self.spare: tuple[Target, bool] | None = None
 
     def __repr__(self) -> str:
         return f"<Browser at {mask_url(self._connection.url)}>"
@@ -68,62 +62,23 @@ class Browser(pyppeteer.browser.Browser):
         return self._connection.lost
 
     async def new_page(self, options: PageOptions | None = None, isolation: Isolation = "context") -> Page:
-        """Open a page: in a browser context of its own for `context`, else in the browser's default context.
+        """Open a page apart from the earlier ones.
 
-        A browser that has no contexts (Chrome on Android) fails `context` with a CdpError that says so.
+        Its `isolation` is what the browser allowed; where that is less than asked for, `isolation_notice` says so.
         """
-        context = await self._new_context() if isolation == "context" else None
-        try:
-            page = await self._open_page(context, options or PageOptions())
-        except BaseException:
-            if context is not None and self.lost is None:
-                await _quietly(context.close())
-            raise
-        self._opened[page] = context
-        return page
-
-    async def _new_context(self) -> pyppeteer.browser.BrowserContext:
-        try:
-            return await self.createIncognitoBrowserContext()
-        except NetworkError as error:
-            if any(words in str(error) for words in _NO_CONTEXTS):
-                raise CdpError(
-                    "this browser cannot make a browser context of its own for each test; use "
-                    "--chaser-isolation reset or none"
-                ) from error
-            raise
-
-    async def _open_page(self, context: pyppeteer.browser.BrowserContext | None, options: PageOptions) -> Page:
-        params: dict[str, Any] = {"url": "about:blank"}
-        if context is not None:
-            params["browserContextId"] = context._id
-        target_id = (await self._connection.send("Target.createTarget", params))["targetId"]
-        target = self._targets.get(target_id)
-        if target is None or not await target._initializedPromise:
-            raise CdpError("the browser closed the new page before it could be used")
-        target.options = options
-        page = await target.page()
-        if page is None:
-            raise CdpError("the browser opened something that is not a page")
-        return page
+        return await new_page(self, options or PageOptions(), isolation)
 
     async def close_page(self, page: Page) -> None:
-        """Close a page and the context that was made for it. What is gone already counts as closed."""
-        context = self._opened.pop(page, None)
-        if self.lost is not None:
-            return
-        if context is not None:
-            await _quietly(context.close())
-        elif not page.isClosed():
-            await _quietly(page.close())
+        """Close a page and clear what its test left. What is gone already counts as closed."""
+        await close_page(self, page)
 
     def opened_pages(self) -> list[Page]:
         """Return the pages that `new_page` opened and `close_page` has not closed."""
-        return list(self._opened)
+        return list(self.tenancies)
 
     async def disconnect(self) -> None:
         """Close the connection; the browser itself stays. Idempotent, and done within a few seconds."""
-        self._opened.clear()
+        self.tenancies.clear()
         await self._connection.dispose()
         for target in self._targets.values():
             target._closedCallback()
@@ -155,14 +110,6 @@ class Browser(pyppeteer.browser.Browser):
     async def _targetInfoChanged(self, event: dict[str, Any]) -> None:
         if event["targetInfo"]["targetId"] in self._targets:
             await super()._targetInfoChanged(event)
-
-
-async def _quietly(closing: Awaitable[object]) -> None:
-    """Close something that may be gone, or whose browser may be."""
-    try:
-        await asyncio.wait_for(closing, _CLOSE_PATIENCE)
-    except (NetworkError, BrowserError, CdpTimeout, SessionLost, asyncio.TimeoutError):
-        pass
 
 
 async def connect(

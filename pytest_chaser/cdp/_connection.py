@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import pyppeteer.connection
 from pyee import EventEmitter
 from pyppeteer.errors import NetworkError, PyppeteerError
-from websockets.exceptions import ConnectionClosed
 
 from .._exceptions import CdpTimeout, SessionLost
 from .._secrets import mask_url
@@ -131,8 +130,10 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         self._heartbeat = Heartbeat(
             websocket, lambda: self.call("Browser.getVersion", None, None), on_tick=self._operations.sweep, tick=tick
         )
-        self._reader = self._loop.create_task(self._read())
         self._pulse = self._loop.create_task(self._heartbeat.run())
+        self._ender: asyncio.Task[None] | None = None
+        self._how: str | None = None
+        websocket.listen(self._received, self._ended)
 
     def __repr__(self) -> str:
         return f"<Connection {mask_url(self._url)} {'open' if self.lost is None else 'lost'}>"
@@ -168,7 +169,7 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
             call.timer = self._loop.call_later(limit, self._expire, call_id, limit)
         if self._websocket.open:
             self._websocket.send_text(text)
-        # Else the reader is about to see the end, and fails this call with the rest.
+        # Else the end is about to be told, and fails this call with the rest.
         return future
 
     async def guard(self, work: Awaitable[T], name: str, *, keeps_time: bool = False) -> T:
@@ -226,19 +227,17 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
             session = self._sessions[session_id] = Session(self, target_type, session_id)
         return session
 
-    async def _read(self) -> None:
+    def _received(self, data: bytes) -> None:
         try:
-            while True:
-                self._dispatch(json.loads(await self._websocket.recv()))
-                # One step for whoever waits for this answer, before the next event is told: pyppeteer counts on it.
-                await asyncio.sleep(0)
-        except ConnectionClosed:
-            pass
+            message = json.loads(data)
         except ValueError:
-            self._websocket.abort()
-            await self._end("it sent a message that is not JSON")
-            return
-        await self._end(self._heartbeat.verdict or self._websocket.why_closed())
+            self._how = "it sent a message that is not JSON"
+            self._websocket.drop()
+        else:
+            self._dispatch(message)
+
+    def _ended(self) -> None:
+        self._ender = self._loop.create_task(self._end(self._heartbeat.verdict or self._how))
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         call_id = message.get("id")
@@ -273,8 +272,9 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         if session is not None:
             session._on_closed()
 
-    async def _end(self, how: str) -> None:
+    async def _end(self, how: str | None) -> None:
         """Tell everyone that the connection is over, with the API's reason if it knows one in time."""
+        how = how or self._websocket.why_closed()
         reason = await ask_why(self._explain) if self._explain is not None and not self._ending else None
         message = f"the connection to the browser dropped: {reason or how}"
         self._finish(SessionLost(f"{message} ({how})" if reason else message))
@@ -305,14 +305,12 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         """
         self._ending = True
         self._pulse.cancel()
-        try:
-            if politely:
-                await asyncio.wait_for(self._websocket.close(), _CLOSE_PATIENCE)
-        except asyncio.TimeoutError:
-            politely = False
-        if not politely:
-            self._websocket.abort()
-            await self._websocket.wait_closed()
+        if politely:
+            await self._websocket.close(_CLOSE_PATIENCE)
+        else:
+            await self._websocket.abort()
         self._finish(SessionLost("the connection to the browser has been closed"))
-        self._reader.cancel()
-        await asyncio.wait([self._reader, self._pulse], timeout=_CLOSE_PATIENCE)
+        tasks = [task for task in (self._pulse, self._ender) if task is not None]
+        if self._ender is not None:
+            self._ender.cancel()
+        await asyncio.wait(tasks, timeout=_CLOSE_PATIENCE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import functools
 import os
 import random
@@ -11,13 +12,13 @@ import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
-from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatusCode, InvalidURI, RedirectHandshake
+from websockets.exceptions import InvalidURI
 from websockets.uri import WebSocketURI, parse_uri
 
 from .._exceptions import CdpConnectionError
 from ._domains import is_loopback, may_have_key
 from ._proxy import open_tunnel, proxy_for
-from ._websocket import WebSocket
+from ._websocket import HandshakeError, WebSocket
 
 Explain = Callable[[], Awaitable["str | None"]]
 
@@ -92,14 +93,12 @@ async def _attempt(target: WebSocketURI, headers: dict[str, str]) -> WebSocket:
     try:
         if proxy is None:
             _, socket = await loop.create_connection(
-                lambda: WebSocket(headers=headers), target.host, target.port, ssl=context, server_hostname=name
+                WebSocket, target.host, target.port, ssl=context, server_hostname=name
             )
         else:
             tunnel = await open_tunnel(proxy, target.host, target.port)
             try:
-                _, socket = await loop.create_connection(
-                    lambda: WebSocket(headers=headers), sock=tunnel, ssl=context, server_hostname=name
-                )
+                _, socket = await loop.create_connection(WebSocket, sock=tunnel, ssl=context, server_hostname=name)
             except BaseException:
                 tunnel.close()
                 raise
@@ -108,28 +107,32 @@ async def _attempt(target: WebSocketURI, headers: dict[str, str]) -> WebSocket:
     except OSError as error:
         raise _Refusal(_describe(error), again=_may_pass(error)) from None
     try:
-        await socket.handshake(target, extra_headers=headers)
+        await socket.handshake(_host_header(target), target.resource_name, {**_login(target), **headers})
     except BaseException as error:
-        socket.abort()
-        await socket.wait_closed()
-        if isinstance(error, InvalidHandshake):
+        await socket.abort()
+        if isinstance(error, HandshakeError):
             raise _refused(error) from None
-        if isinstance(error, OSError):
-            raise _Refusal(_describe(error), again=True) from None
         raise
     return socket
 
 
-def _refused(error: InvalidHandshake) -> _Refusal:
-    if isinstance(error, InvalidStatusCode):
-        return _Refusal(f"HTTP {error.status_code}", again=error.status_code in _NOT_YET, status=error.status_code)
-    if isinstance(error, RedirectHandshake):
+def _host_header(target: WebSocketURI) -> str:
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return host if target.port == (443 if target.secure else 80) else f"{host}:{target.port}"
+
+
+def _login(target: WebSocketURI) -> dict[str, str]:
+    if not target.user_info:
+        return {}
+    return {"Authorization": "Basic " + base64.b64encode(":".join(target.user_info).encode()).decode()}
+
+
+def _refused(error: HandshakeError) -> _Refusal:
+    if error.location is not None and error.status in (301, 302, 303, 307, 308):
         # Following it would hand the session's path, and maybe the key, to another host.
-        host = urlsplit(error.uri).hostname or "another path"
+        host = urlsplit(error.location).hostname or "another path"
         return _Refusal(f"it redirects to {host}, which is not followed", again=False)
-    if isinstance(error, InvalidMessage):
-        return _Refusal("it ended the connection during the handshake, or does not speak HTTP", again=True)
-    return _Refusal("its answer is not a WebSocket handshake", again=False)
+    return _Refusal(str(error), again=error.status is None or error.status in _NOT_YET, status=error.status)
 
 
 def _may_pass(error: OSError) -> bool:

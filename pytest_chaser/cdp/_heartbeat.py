@@ -23,7 +23,7 @@ class Wire(Protocol):
 
     def send_ping(self) -> None: ...
 
-    def abort(self) -> None: ...
+    def drop(self) -> None: ...
 
 
 class Heartbeat:
@@ -65,7 +65,7 @@ class Heartbeat:
                 self._ask(silence)
             if silence >= GIVE_UP_AFTER:
                 self.verdict = f"nothing came from the other side for {silence * self._tick:.0f} s"
-                self._wire.abort()
+                self._wire.drop()
                 return
             # What was asked just now is on its way out, which is no sign of life.
             seen = self._wire.moved

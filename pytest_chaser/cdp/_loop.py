@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_CLOSED = "the browser's connection has been closed: the run is over"
 _CLOSE_PATIENCE = 5.0
 _CANCEL_PATIENCE = 2.0
 
@@ -64,7 +65,25 @@ class LoopThread:
         except CdpError:
             coro.close()
             raise
-        return asyncio.run_coroutine_threadsafe(coro, self._loop)
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        try:
+            self._loop.call_soon_threadsafe(self._start, coro, future)
+        except RuntimeError:
+            coro.close()
+            raise CdpError(_CLOSED) from None
+        return future
+
+    def _start(self, coro: Coroutine[Any, Any, T], future: concurrent.futures.Future[T]) -> None:
+        if future.cancelled():
+            coro.close()
+            return
+        task = self._loop.create_task(_carry(coro, future))
+
+        def cancel(future: concurrent.futures.Future[T]) -> None:
+            if future.cancelled() and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(task.cancel)
+
+        future.add_done_callback(cancel)
 
     def run(self, coro: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run a coroutine on the loop and wait for its result from another thread.
@@ -104,7 +123,10 @@ class LoopThread:
             except BaseException as error:  # noqa: BLE001 - it is raised in the thread that asked
                 done.set_exception(error)
 
-        self._loop.call_soon_threadsafe(run)
+        try:
+            self._loop.call_soon_threadsafe(run)
+        except RuntimeError:
+            raise CdpError(_CLOSED) from None
         return wait_blocking(done)
 
     def close(self) -> None:
@@ -123,10 +145,30 @@ class LoopThread:
                 "session of its own in the forked process (pytest-forked does so when the session is made in the test)"
             )
         if self._closed:
-            raise CdpError("the browser's connection has been closed: the run is over")
+            raise CdpError(_CLOSED)
+
+
+async def _carry(coro: Coroutine[Any, Any, T], future: concurrent.futures.Future[T]) -> None:
+    """Put the outcome into the future in the very step that has it: asyncio's own bridge takes two more."""
+    try:
+        result = await coro
+    except asyncio.CancelledError:
+        future.cancel()
+        future.set_running_or_notify_cancel()
+        raise
+    except BaseException as error:
+        if future.set_running_or_notify_cancel():
+            future.set_exception(error)
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+    else:
+        if future.set_running_or_notify_cancel():
+            future.set_result(result)
 
 
 async def _cancel_all() -> None:
+    # Work that was submitted just before the loop was stopped starts in this step, so that it can be told too.
+    await asyncio.sleep(0)
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:
         task.cancel()

@@ -28,8 +28,10 @@ from ._frames import FrameManager
 from ._navigation import Navigation, Watcher
 from ._network import NetworkManager
 from ._options import PageOptions
+from ._origins import track
 from ._screenshot import screenshot
 from ._sessions import Sessions
+from ._storage_state import read
 from ._targets import Targets
 
 
@@ -87,7 +89,10 @@ class Page(Navigation, Dispatch, pyppeteer.page.Page):
         self._viewport: dict[str, Any] | None = None
         self._screenshotTaskQueue: list[Any] = []
         self._workers: dict[str, Any] = {}
+        self.isolation = "none"
+        self.isolation_notice: str | None = None
         self._forward_events()
+        track(self)
         self.listen(client)
         self._bindings.listen(client)
         target._isClosedPromise.add_done_callback(self._on_closed)
@@ -131,10 +136,13 @@ class Page(Navigation, Dispatch, pyppeteer.page.Page):
             self.emit("error", error)
 
     def _on_closed(self, closed: asyncio.Future[Any]) -> None:
-        if self._closed:
-            return
+        if not self._closed:
+            self.emit(self.Events.Close)
+            self.abandon()
+
+    def abandon(self) -> None:
+        """End all that waits here and listen no more: the tab is gone, or will be another page's."""
         self._closed = True
-        self.emit(self.Events.Close)
         error = PageError("The page was closed.")
         for watcher in list(self._watchers):
             watcher.fail(error)
@@ -246,6 +254,10 @@ class Page(Navigation, Dispatch, pyppeteer.page.Page):
     def _context_param(self) -> dict[str, str]:
         context_id = self._target.browserContext._id
         return {"browserContextId": context_id} if context_id else {}
+
+    async def storage_state(self) -> dict[str, Any]:
+        """Cookies and storages of the page's context as plain data, for `PageOptions.storage_state` of another."""
+        return await read(self)
 
     async def _screenshotTask(self, format: str, options: dict[str, Any]) -> Any:
         return await screenshot(self, format, options)
