@@ -1,0 +1,142 @@
+"""200 round trips of `title()` through the sync view, against the same calls on a bare CDP socket, in one run.
+
+    python benchmarks/cdp_round_trip.py [calls]
+
+Prints both medians and their ratio, and exits with 1 if the ratio is above the limit. The two kinds take turns, so that
+a busy machine slows both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from pytest_chaser.cdp import LoopThread, connect, sync_view
+
+LIMIT = 1.3
+ROUNDS = 10
+
+
+class BareSocket:
+    """The least that can speak CDP: a blocking socket and one frame for each message."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        self._socket = socket.create_connection((parts.hostname, parts.port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._file = self._socket.makefile("rb")
+        self._last = 0
+        key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13"
+        self._socket.sendall(
+            f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"{key}\r\n\r\n".encode()
+        )
+        while self._file.readline() != b"\r\n":
+            pass
+
+    def call(self, method: str, params: dict[str, Any], session: str | None = None) -> dict[str, Any]:
+        self._last += 1
+        message = {"id": self._last, "method": method, "params": params}
+        if session:
+            message["sessionId"] = session
+        data = json.dumps(message).encode()
+        head = struct.pack("!BB", 129, 128 | len(data)) if len(data) < 126 else struct.pack("!BBH", 129, 254, len(data))
+        # A mask of zeros leaves the data as it is.
+        self._socket.sendall(head + b"\0\0\0\0" + data)
+        while True:
+            answer = json.loads(self._frame())
+            if answer.get("id") == self._last:
+                result: dict[str, Any] = answer["result"]
+                return result
+
+    def _frame(self) -> bytes:
+        _, length = self._file.read(2)
+        if length == 126:
+            (length,) = struct.unpack("!H", self._file.read(2))
+        elif length == 127:
+            (length,) = struct.unpack("!Q", self._file.read(8))
+        return self._file.read(length)
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[str]:
+    """Start a Chromium and give its CDP address."""
+    binary = os.environ.get("CHASER_CHROME") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not binary:
+        sys.exit("no Chromium: install one, or name it in CHASER_CHROME")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+        process = subprocess.Popen(
+            [binary, *flags, "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        assert process.stderr is not None
+        try:
+            yield next(found[0] for line in process.stderr if (found := re.search(r"ws://\S+", line)))
+        finally:
+            process.terminate()
+            process.stderr.close()
+            process.wait(10)
+
+
+def timed(calls: int, call: Callable[[], object]) -> float:
+    """Return the milliseconds that one call takes."""
+    started = time.perf_counter()
+    for _ in range(calls):
+        call()
+    return (time.perf_counter() - started) / calls * 1000
+
+
+def main() -> int:
+    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    with chromium() as url:
+        loop = LoopThread()
+        browser = loop.run(connect(url))
+        raw = loop.run(browser.new_page())
+        page = sync_view(raw, loop)
+        page.setContent("<title>round trip</title>")
+
+        bare = BareSocket(url)
+        # The same target: a page in the background would answer more slowly.
+        attach = {"targetId": raw.target._targetId, "flatten": True}
+        session = bare.call("Target.attachToTarget", attach)["sessionId"]
+        script = {"expression": "document.title", "returnByValue": True}
+
+        views, bares = [], []
+        for _ in range(ROUNDS):
+            views.append(timed(calls // ROUNDS, page.title))
+            bares.append(timed(calls // ROUNDS, lambda: bare.call("Runtime.evaluate", script, session)))
+        bare.close()
+        loop.run(browser.disconnect())
+        loop.close()
+    ratio = statistics.median(views) / statistics.median(bares)
+    print(f"{calls} round trips of title(), median of {ROUNDS} rounds")
+    print(f"  sync view    {statistics.median(views):.3f} ms")
+    print(f"  bare socket  {statistics.median(bares):.3f} ms")
+    print(f"  ratio        {ratio:.2f} (at most {LIMIT})")
+    return 0 if ratio <= LIMIT else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
