@@ -118,7 +118,7 @@ class Routes:
         if "total" in body:
             self._pool.set_demand(_whole(body, "total") or 0)
         if "started" in body:
-            give_back = self._pool.test_started(str(body["started"]))
+            give_back = self._pool.test_started(str(body["started"]), _holder(request))
         if body.get("ended"):
             self._pool.end_demand()
         return web.json_response({"give_back": give_back})

@@ -69,6 +69,13 @@ class Deletes:
             await asyncio.wait(list(self._tasks.values()), timeout=timeout)
         return not self.pending
 
+    async def cancel(self) -> None:
+        """Stop asking; what is pending stays pending, and on record."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _delete(self, pending: Pending) -> None:
         how = await self._until_gone(pending)
         try:

@@ -9,19 +9,35 @@ class Demand:
     def __init__(self) -> None:
         self._total = 0
         self._started: set[str] = set()
+        self._asked: set[str] = set()
+        self._about_to_ask: dict[str, str] = {}
         self._ended = False
 
     def set_total(self, total: int) -> None:
         """Take the number of collected tests that will need a session; saying it again changes nothing."""
         self._total = max(self._total, total)
 
-    def started(self, test: str) -> None:
-        """Count a test off, once: a rerun of it is no part of the demand and is served all the same."""
-        self._started.add(test)
+    def started(self, test: str, holder: str | None = None) -> None:
+        """Count a test off, once: a rerun of it is no part of the demand and is served all the same.
 
-    def has_started(self, test: str) -> bool:
-        """Return whether the test was counted off."""
-        return test in self._started
+        Until its holder asks, or starts another test, the session it is about to ask for is still needed.
+        """
+        self._started.add(test)
+        if holder is not None:
+            self._about_to_ask.pop(holder, None)
+            if test not in self._asked:
+                self._about_to_ask[holder] = test
+
+    def asked(self, test: str | None, holder: str) -> None:
+        """Take a request for a session, for a test or for none."""
+        self._about_to_ask.pop(holder, None)
+        if test is not None:
+            self._started.add(test)
+            self._asked.add(test)
+
+    def gone(self, holder: str) -> None:
+        """Forget what a holder was about to ask for."""
+        self._about_to_ask.pop(holder, None)
 
     def end(self) -> None:
         """No test that has not started will: `-x`, `--maxfail`, an interrupt, the end of the run."""
@@ -31,6 +47,11 @@ class Demand:
     def remaining(self) -> int:
         """Tests that have not started and will."""
         return 0 if self._ended else max(0, self._total - len(self._started))
+
+    @property
+    def about_to_ask(self) -> int:
+        """Tests that have started and not asked yet."""
+        return len(self._about_to_ask)
 
     @property
     def counted(self) -> int:

@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -121,8 +121,13 @@ class Ledger:
         """Write that the session's end is confirmed: "deleted" or "expired"."""
         self._append("settled", id=session_id, how=how)
 
-    def take_over(self, records: Records) -> None:
-        """Copy what a dead ledger still owes; returns when the copy is safe."""
+    def take_over(self, records: Records, *, keep_holders: bool) -> None:
+        """Copy what a dead ledger still owes; returns when the copy is safe.
+
+        `keep_holders` is for a ledger of the same run: its processes are this one's too.
+        """
+        for process in records.holders if keep_holders else ():
+            self._append("holder", sync=False, **_process(process))
         for session in records.sessions.values():
             self._append("created", sync=False, **_copied(session))
         for intent in records.intents.values():
@@ -173,12 +178,11 @@ class Ledger:
 
 
 class DeadLedger:
-    """A ledger whose lock we got, and hold until `close`: its broker is dead and nobody else settles it."""
+    """A ledger whose lock is held: its broker is dead and nobody else settles it."""
 
-    def __init__(self, path: Path, lock: FileLock, records: Records) -> None:
+    def __init__(self, path: Path, records: Records) -> None:
         self.path = path
         self.records = records
-        self._lock = lock
 
     def remove(self) -> None:
         """Take the file away, after its content was copied or settled."""
@@ -189,13 +193,11 @@ class DeadLedger:
             done.unlink()
         remove_ledger(self.path)
 
-    def close(self) -> None:
-        """Give the lock back."""
-        self._lock.release()
 
-
-def dead_ledgers(folder: Path, problems: list[LedgerError], *, own: Path | None = None) -> Iterator[DeadLedger]:
-    """Yield each ledger in `folder` whose broker is dead, locked; whoever takes it closes it.
+def dead_ledgers(
+    folder: Path, problems: list[LedgerError], *, own: Path | None = None
+) -> Generator[DeadLedger, None, None]:
+    """Yield each ledger in `folder` whose broker is dead, its lock held until the next one is asked for.
 
     Ledgers that cannot be read, a newer version's for instance, are left as they are and added to `problems`.
     """
@@ -213,7 +215,7 @@ def dead_ledgers(folder: Path, problems: list[LedgerError], *, own: Path | None 
         try:
             # Another broker may have settled and removed it between the listing and the lock.
             if path.exists():
-                yield DeadLedger(path, lock, read_ledger(path))
+                yield DeadLedger(path, read_ledger(path))
             else:
                 _remove_lock(path)
         except LedgerError as error:

@@ -18,11 +18,13 @@ from .._exceptions import BrokerError, LedgerError
 from ._account import Account
 from ._app import listen, make_runner
 from ._deletes import Deletes
+from ._doubts import Doubts
 from ._holders import Holders
 from ._ledger import Ledger, MemoryRecord, Record
 from ._lifetimes import ServerClock, default_ttl
 from ._liveness import ProcessIdentity
 from ._pool import Pool
+from ._reaper import doubt_from, inherit, known_in
 from ._service import Service
 from ._settings import BrokerSettings, ledger_folder
 from ._stock import Stock
@@ -72,18 +74,22 @@ class _Broker:
         account = Account(settings.mode, figures)
         deletes = Deletes(client, self._record, server_clock, lambda session_id, how: service.settled(session_id, how))
         stock = Stock(deletes, account, loop.time)
-        upstream = Upstream(client, patient_client, self._record, server_clock, loop.time)
+        doubts = Doubts(client, deletes, lambda: known_in(folder), exclusive=settings.exclusive)
+        upstream = Upstream(client, patient_client, self._record, server_clock, loop.time, lost=doubts.add)
         spec = Spec(settings.ttl or default_ttl(settings.mode, settings.scope), settings.profile)
         self._pool = Pool(settings, stock, upstream, account, spec, loop.time)
         if problem is not None:
             self._pool.refusals.final = problem
         self._holders = Holders(self._pool, self._record)
-        service = Service(settings, client, self._pool, self._holders, deletes, account)
+        service = Service(settings, client, self._pool, self._holders, deletes, account, doubts)
         self._service = service
         self._deletes = deletes
+        self._doubts = doubts
+        self._server_clock = server_clock
 
     async def run(self, stop: asyncio.Event) -> None:
         token = secrets.token_urlsafe(32)
+        self._inherit()
         runner = make_runner(self._service, token)
         url = await listen(runner)
         try:
@@ -93,12 +99,21 @@ class _Broker:
         finally:
             await self._end(runner)
 
+    def _inherit(self) -> None:
+        if not isinstance(self._record, Ledger):
+            return
+        inheritance = inherit(self._record.path.parent, self._record, self._settings.run_id)
+        for number, intent in enumerate(inheritance.intents(), 1):
+            # Negative: the numbers from 1 up are those of the own POSTs.
+            self._doubts.add(doubt_from(intent, -number, self._server_clock))
+        self._service.inherit(inheritance)
+
     async def _until_unneeded(self, stop: asyncio.Event) -> None:
         stopped = asyncio.create_task(stop.wait())
         try:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._first_holder(stopped), _FIRST_HOLDER_WITHIN)
-            while not (stopped.done() or (self._holders.nobody and self._service.idle)):
+            while not (stopped.done() or self._is_done()):
                 if self._holders.nobody and not self._pool.closing:
                     self._pool.close()
                 await self._something_happens(stopped)
@@ -107,8 +122,13 @@ class _Broker:
                 self._pool.refusals.final = BrokerError("the broker was told to end by a signal")
             self._pool.close()
             await self._pool.empty.wait()
+            await self._doubts.examine()
+            await self._deletes.idle()
         finally:
             stopped.cancel()
+
+    def _is_done(self) -> bool:
+        return self._holders.nobody and self._service.idle and not self._deletes.pending
 
     async def _first_holder(self, stopped: asyncio.Task[Any]) -> None:
         first = asyncio.create_task(self._holders.first.wait())

@@ -64,6 +64,7 @@ class Pool:
         self._queue: list[Request] = []
         self._holders: dict[str, Holder] = {}
         self._granted: dict[str, float] = {}
+        self._started: dict[str, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     # What holders ask for
@@ -74,9 +75,8 @@ class Pool:
         Cancelling removes the request; a session that was granted in the same moment is deleted.
         """
         self.refusals.raise_if_final()
-        if test is not None:
-            self.demand.started(test)
-        request = Request(holder, test, spec, self._clock(), ahead)
+        self.demand.asked(test, holder.key)
+        request = Request(holder, test, spec, self._clock(), ahead, self.quota.refusals)
         self._queue.append(request)
         try:
             self.steer()
@@ -91,7 +91,8 @@ class Pool:
         finally:
             self._queue.remove(request)
             request.future.cancel()
-            self.account.waited += self._clock() - request.arrived
+            if not request.ahead:
+                self.account.waited += self._clock() - request.arrived
             self.steer()
         assert slot.session is not None
         return slot.session
@@ -131,15 +132,28 @@ class Pool:
         self.demand.set_total(total)
         self.steer()
 
-    def test_started(self, test: str) -> bool:
+    def test_started(self, test: str, holder: Holder) -> bool:
         """Count a test off; return whether its worker should give a kept session back, as others wait for the limit."""
-        self.demand.started(test)
+        if self._settings.scope == "worker":
+            self._note_worker_body(holder)
+        self.demand.started(test, None if self._keeps_a_session(holder) else holder.key)
         for request in self._queue:
             if request.test == test:
                 request.ahead = False
         self.steer()
         room = self._room()
         return room is not None and room <= 0 and any(request.open and not request.ahead for request in self._queue)
+
+    def _note_worker_body(self, holder: Holder) -> None:
+        # A kept session is acquired once: there a test's time is that between two starts.
+        now = self._clock()
+        before = self._started.get(holder.key)
+        if before is not None and self._keeps_a_session(holder):
+            self.account.note_body(now - before)
+        self._started[holder.key] = now
+
+    def _keeps_a_session(self, holder: Holder) -> bool:
+        return self._settings.scope == "worker" and bool(self.stock.leased_to(holder))
 
     def end_demand(self) -> None:
         """Give up what was begun ahead."""
@@ -161,12 +175,18 @@ class Pool:
     def holder_gone(self, holder: Holder) -> None:
         """Delete what the holder had and forget what it asked for."""
         self._holders.pop(holder.key, None)
+        self.demand.gone(holder.key)
         for request in self._queue:
             if request.holder.key == holder.key:
                 request.fail(ApiConnectionError(f"the process that asked, {holder.key}, is gone"))
         for slot in self.stock.leased_to(holder):
             self.stock.give_up(slot)
         self.steer()
+
+    def adopt(self, session: Session, holder: Holder | None, test: str | None = None) -> None:
+        """Go on with a lease that a dead broker of this run had given; what nobody has is deleted."""
+        lease = None if holder is None else Lease(holder, test, self._clock())
+        self.stock.adopt(session, self.default_spec, lease)
 
     def close(self) -> None:
         """Delete everything; nothing is created until a holder comes again."""
@@ -259,22 +279,22 @@ class Pool:
 
     def _serve(self) -> None:
         for request in sorted((item for item in self._queue if item.open), key=lambda item: item.ahead):
-            if request.ahead and not self._may_take_ahead():
+            if request.ahead and not self._may_take_ahead(request.holder):
                 continue
             slot = next((item for item in self.stock.ready() if item.spec == request.spec), None)
             if slot is not None:
                 self._grant(slot, request)
 
-    def _may_take_ahead(self) -> bool:
+    def _may_take_ahead(self, holder: Holder) -> bool:
         # A worker that sits on a session for its next test must not starve one that has none at all.
         limit = self.quota.limit
-        return limit is None or limit - len(self.stock.leased()) > self._idle_workers()
+        return limit is None or limit - len(self.stock.leased()) > self._idle_workers(besides=holder)
 
     def _grant(self, slot: Slot, request: Request) -> None:
         now = self._clock()
         key = request.holder.key
         before = self._granted.get(key)
-        if before is not None:
+        if before is not None and self._settings.scope != "worker":
             waited = 0.0 if request.ahead else now - request.arrived
             self.account.note_body(now - before - waited)
         self._granted[key] = now
@@ -345,8 +365,12 @@ class Pool:
 
     def _resolve_deadlock(self) -> None:
         request = blocked_for_ever(self._queue, self.stock, self._room())
-        if request is not None:
+        # A learned limit may be somebody else's doing: it is tried once more before it is taken for a wall.
+        if request is not None and (self._ceiling_is_reached() or self.quota.refusals >= request.refusals_before + 2):
             request.fail(deadlock_error(request, self.stock, self.quota.limit))
+
+    def _ceiling_is_reached(self) -> bool:
+        return self.quota.ceiling is not None and self.stock.open_now >= self.quota.ceiling
 
     def _situation(self) -> Situation:
         look_ahead = self._settings.look_ahead
@@ -381,17 +405,19 @@ class Pool:
         """How many processes run tests, as far as is known."""
         return max(1, self._settings.workers, len(self._testers()))
 
-    def _idle_workers(self) -> int:
-        busy = {slot.lease.holder.key for slot in self.stock.leased() if slot.lease is not None}
+    def _idle_workers(self, besides: Holder | None = None) -> int:
+        busy = set() if besides is None else {besides.key}
+        busy |= {slot.lease.holder.key for slot in self.stock.leased() if slot.lease is not None}
         busy |= {request.holder.key for request in self._queue if request.open and not request.ahead}
         if self._settings.scope == "worker":
             busy |= set(self._granted)
         return max(0, self.workers - len(busy))
 
     def _remaining(self) -> int:
+        remaining = self.demand.remaining + self.demand.about_to_ask
         if self._settings.scope != "worker":
-            return self.demand.remaining
-        return min(self.demand.remaining, self._idle_workers() + self._rollovers())
+            return remaining
+        return min(remaining, self._idle_workers() + self._rollovers())
 
     def _rollovers(self) -> int:
         soon = 1.5 * self.account.ready_time

@@ -7,11 +7,16 @@ import contextlib
 from dataclasses import replace
 
 from .._client import AsyncChaserClient
+from .._models import Session, SessionStatus
 from ._account import Account, RunSummary
 from ._deletes import Deletes
+from ._doubts import Doubts
 from ._holders import Holders
 from ._pool import Pool
+from ._reaper import Inheritance
+from ._records import OpenSession
 from ._settings import BrokerSettings
+from ._slots import Holder
 from ._upstream import Spec
 
 
@@ -26,6 +31,7 @@ class Service:
         holders: Holders,
         deletes: Deletes,
         account: Account,
+        doubts: Doubts,
     ) -> None:
         self.settings = settings
         self.client = client
@@ -33,14 +39,40 @@ class Service:
         self.holders = holders
         self.deletes = deletes
         self.account = account
+        self.doubts = doubts
         self.problems: list[str] = []
         self.earlier: set[str] = set()
         self.earlier_settled = 0
+        self.settled_before = 0
 
     def spec(self, ttl: int | None, profile: str | None) -> Spec:
         """Return what a session is created with: the run's settings where the caller names nothing else."""
         default = self.pool.default_spec
         return Spec(ttl if ttl is not None else default.ttl, profile if profile is not None else default.profile)
+
+    def inherit(self, inheritance: Inheritance) -> None:
+        """Go on with what a dead broker of this run had, and delete what earlier runs left."""
+        self.problems += [str(problem) for problem in inheritance.problems]
+        for records in inheritance.own_run:
+            self.account.created += len(records.known)
+            self.settled_before += len(records.known) - len(records.sessions)
+            for test in records.tests:
+                self.pool.demand.started(test)
+            for session in records.sessions.values():
+                self._take_over(session)
+        for session in inheritance.sessions():
+            self.earlier.add(session.id)
+            self.deletes.start(session.id, session.expires_at)
+
+    def _take_over(self, session: OpenSession) -> None:
+        known = Session(session.id, SessionStatus.READY.value, expires_at=session.expires_at)
+        lease = session.lease
+        if lease is None or not lease.process.is_alive():
+            self.pool.adopt(known, None)
+            return
+        holder = Holder(lease.holder, lease.process)
+        self.pool.adopt(known, holder, lease.test)
+        self.holders.adopt(holder)
 
     def settled(self, session_id: str, how: str) -> None:
         """A session's end is confirmed."""
@@ -54,6 +86,8 @@ class Service:
         self.pool.end_demand()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.pool.empty.wait(), wait)
+        if self.idle:
+            await self.doubts.examine()
         return self.idle, self.summary()
 
     @property
@@ -72,10 +106,11 @@ class Service:
         )
         summary = RunSummary(
             created=account.created,
-            deleted=self.deletes.confirmed - deleted_earlier,
+            deleted=self.deletes.confirmed - deleted_earlier + self.settled_before,
             expired=self.deletes.expired,
             peak=account.peak,
             unconfirmed=unconfirmed,
+            suspects=self.doubts.report(self.settings.api_url),
             waited_seconds=account.waited,
             provisioning_seconds=account.provisioning,
             used_seconds=account.used,

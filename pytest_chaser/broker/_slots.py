@@ -83,6 +83,7 @@ class Request:
     spec: Spec
     arrived: float
     ahead: bool = False
+    refusals_before: int = 0
     failures: int = 0
     granted: Slot | None = None
     future: asyncio.Future[Slot] = field(default_factory=lambda: asyncio.get_running_loop().create_future())

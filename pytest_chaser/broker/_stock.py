@@ -32,10 +32,12 @@ class Stock:
         """Forget a slot whose POST created nothing."""
         self._slots.remove(slot)
 
-    def adopt(self, session: Session, spec: Spec, lease: Lease) -> None:
-        """Take in a leased session that a dead broker of this run had created."""
+    def adopt(self, session: Session, spec: Spec, lease: Lease | None) -> None:
+        """Take in a session that a dead broker of this run had created; without a lease it is deleted."""
         now = self._clock()
-        self._slots.append(Slot(spec, now, Phase.LEASED, session, now, now, lease))
+        slot = self.add(Slot(spec, now, Phase.LEASED, session, now, now, lease))
+        if lease is None:
+            self.give_up(slot)
 
     def created(self, slot: Slot, session: Session) -> bool:
         """Put the answer of a POST in its slot; return False if it is not wanted any more and is being deleted."""

@@ -19,6 +19,7 @@ from .._exceptions import (
     SessionNotFound,
 )
 from .._models import Session, SessionStatus
+from ._doubts import Doubt
 from ._ledger import Record
 from ._lifetimes import Lifetimes, ServerClock
 from ._upstream_errors import LostAnswer
@@ -47,6 +48,7 @@ class Upstream:
         server_clock: ServerClock,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        lost: Callable[[Doubt], None] = lambda doubt: None,
     ) -> None:
         self.client = client
         self._patient_client = patient_client
@@ -54,6 +56,7 @@ class Upstream:
         self.server_clock = server_clock
         self._clock = clock
         self._sleep = sleep
+        self._lost = lost
         self._lifetimes = Lifetimes()
         self.soonest_ready: float | None = None
 
@@ -64,6 +67,7 @@ class Upstream:
         """
         ttl = self._lifetimes.next(spec.ttl)
         number = self.record.record_intent(ttl, spec.profile)
+        since = self.server_clock.now()
         try:
             session = await self._patient_client.create(ttl_seconds=ttl, profile=spec.profile)
         except ApiError as error:
@@ -73,6 +77,7 @@ class Upstream:
             if isinstance(error, ApiProtocolError) and error.session_id:
                 # The rest of the answer was unusable, but an id in a 201 to our own POST is proof enough.
                 return await self._created(number, Session(error.session_id, SessionStatus.CREATING.value))
+            self._lost(Doubt(number, ttl, spec.profile, since, self.server_clock.now()))
             self.record.record_lost(number)
             raise LostAnswer(f"the answer to a POST that creates a session was lost: {error}", number=number) from error
         return await self._created(number, session)
