@@ -22,7 +22,7 @@ from ._deadlines import call_limit
 from ._frames import FrameManager
 from ._sessions import lenient
 
-STOP_PATIENCE = 5.0
+STOP_PATIENCE = 1.0
 """Seconds that stopping a load may take after its timeout."""
 
 WITHIN_PATIENCE = 1.0
@@ -184,7 +184,11 @@ class Navigation:
         return await self._networkManager.document_response(self._frameManager.mainFrame._loaderId)
 
     async def _stop_loading(self) -> None:
-        await lenient(asyncio.wait_for(lenient(self._client.send("Page.stopLoading")), STOP_PATIENCE))
+        try:
+            await asyncio.wait_for(lenient(self._client.send("Page.stopLoading")), STOP_PATIENCE)
+        except asyncio.TimeoutError:
+            # A browser that does not answer at all; the navigation's own timeout is the news.
+            pass
 
     async def reload(self, options: dict[str, Any] | None = None, **kwargs: Any) -> Any:
         """Load the document again."""
