@@ -16,22 +16,19 @@ from .._exceptions import ApiConnectionError, AuthenticationError, ChaserError, 
 from .._models import Session
 from ._account import Account
 from ._demand import Demand
-from ._policy import Situation, unleased_wanted
 from ._provisioner import Provisioner
 from ._quota import Quota
 from ._refusals import Refusals
 from ._settings import BrokerSettings
 from ._slots import Holder, Lease, Phase, Request, Slot
+from ._steering import Steering
 from ._stock import Stock
 from ._upstream import Spec, Upstream
-from ._waits import blocked_for_ever, deadlock_error, too_late
+from ._waits import deadlock_error, too_late
 
 logger = logging.getLogger(__name__)
 
-_LEAST_LIFE = 30.0
 _MOST_FAILURES = 2
-# Holders that run no tests and so need no session: the controller of xdist, and a forked test beside its worker.
-_CONTROLLER = "controller"
 
 
 class Pool:
@@ -61,10 +58,11 @@ class Pool:
         self._provisioner = Provisioner(
             stock, upstream, self.quota, self.refusals, account, settings.ready_timeout, clock
         )
-        self._queue: list[Request] = []
-        self._holders: dict[str, Holder] = {}
-        self._granted: dict[str, float] = {}
-        self._started: dict[str, float] = {}
+        self._steering = Steering(
+            settings, stock, upstream.server_clock, self.demand, self.quota, self.refusals, account, default_spec, clock
+        )
+        self.crew = self._steering.crew
+        self._queue = self._steering.queue
         self._timer: asyncio.TimerHandle | None = None
 
     # What holders ask for
@@ -77,7 +75,7 @@ class Pool:
         self.refusals.raise_if_final()
         self.demand.asked(test, holder.key)
         request = Request(holder, test, spec, self._clock(), ahead, self.quota.refusals)
-        self._queue.append(request)
+        self._queue.add(request)
         try:
             self.steer()
             await asyncio.wait({request.future}, timeout=timeout)
@@ -90,7 +88,6 @@ class Pool:
             raise
         finally:
             self._queue.remove(request)
-            request.future.cancel()
             if not request.ahead:
                 self.account.waited += self._clock() - request.arrived
             self.steer()
@@ -134,26 +131,13 @@ class Pool:
 
     def test_started(self, test: str, holder: Holder) -> bool:
         """Count a test off; return whether its worker should give a kept session back, as others wait for the limit."""
-        if self._settings.scope == "worker":
-            self._note_worker_body(holder)
-        self.demand.started(test, None if self._keeps_a_session(holder) else holder.key)
-        for request in self._queue:
-            if request.test == test:
-                request.ahead = False
+        has_session = bool(self.stock.leased_to(holder))
+        self.crew.started(holder, self._clock(), has_session=has_session)
+        keeps_it = has_session and self._settings.scope == "worker"
+        self.demand.started(test, None if keeps_it else holder.key)
+        self._queue.promote(test)
         self.steer()
-        room = self._room()
-        return room is not None and room <= 0 and any(request.open and not request.ahead for request in self._queue)
-
-    def _note_worker_body(self, holder: Holder) -> None:
-        # A kept session is acquired once: there a test's time is that between two starts.
-        now = self._clock()
-        before = self._started.get(holder.key)
-        if before is not None and self._keeps_a_session(holder):
-            self.account.note_body(now - before)
-        self._started[holder.key] = now
-
-    def _keeps_a_session(self, holder: Holder) -> bool:
-        return self._settings.scope == "worker" and bool(self.stock.leased_to(holder))
+        return self._steering.is_full() and bool(self._queue.urgent())
 
     def end_demand(self) -> None:
         """Give up what was begun ahead."""
@@ -164,7 +148,7 @@ class Pool:
 
     def holder_came(self, holder: Holder, leases: Iterable[str]) -> None:
         """Count a holder in. What it has without knowing it is deleted: it never got the answer with that lease."""
-        self._holders[holder.key] = holder
+        self.crew.came(holder)
         self.closing = False
         held = set(leases)
         for slot in self.stock.leased_to(holder):
@@ -174,11 +158,9 @@ class Pool:
 
     def holder_gone(self, holder: Holder) -> None:
         """Delete what the holder had and forget what it asked for."""
-        self._holders.pop(holder.key, None)
+        self.crew.gone(holder)
         self.demand.gone(holder.key)
-        for request in self._queue:
-            if request.holder.key == holder.key:
-                request.fail(ApiConnectionError(f"the process that asked, {holder.key}, is gone"))
+        self._queue.fail(ApiConnectionError(f"the process that asked, {holder.key}, is gone"), holder=holder)
         for slot in self.stock.leased_to(holder):
             self.stock.give_up(slot)
         self.steer()
@@ -191,8 +173,7 @@ class Pool:
     def close(self) -> None:
         """Delete everything; nothing is created until a holder comes again."""
         self.closing = True
-        for request in self._queue:
-            request.fail(ApiConnectionError("the broker is ending"))
+        self._queue.fail(ApiConnectionError("the broker is ending"))
         for slot in self.stock.all():
             self.stock.give_up(slot)
         self._note_emptiness()
@@ -200,7 +181,7 @@ class Pool:
     def status(self) -> dict[str, Any]:
         """Return what the run waits for, as plain data."""
         now = self._clock()
-        waiting = [request for request in self._queue if request.open]
+        waiting = self._queue.waiting()
         return {
             "queued": len(waiting),
             "on_the_way": len(self.stock.starting()),
@@ -227,12 +208,9 @@ class Pool:
         """Tell those whose session cannot be created; a lost answer is repeated once for each who waits."""
         final = self.refusals.final
         if final is not None:
-            for request in self._queue:
-                request.fail(final)
+            self._queue.fail(final)
         elif tell_all:
-            for request in self._queue:
-                if request.spec == slot.spec:
-                    request.fail(error)
+            self._queue.fail(error, spec=slot.spec)
         else:
             self._count_failure(slot, error)
         self.steer()
@@ -243,10 +221,11 @@ class Pool:
             self.refusals.note(error, slot.spec)
             self.could_not_create(slot, error, tell_all=True)
             return
+        self.refusals.did_not_get_ready(error)
         self._count_failure(slot, error)
 
     def _count_failure(self, slot: Slot, error: ChaserError) -> None:
-        request = next((item for item in self._queue if item.open and item.spec == slot.spec and not item.ahead), None)
+        request = self._queue.oldest(slot.spec)
         if request is None:
             return
         request.failures += 1
@@ -258,46 +237,33 @@ class Pool:
 
     def steer(self) -> None:
         """Lease what is ready, begin what is missing, give up what nobody will need. Cheap; called on every change."""
-        self._retire()
-        self._serve()
-        self._begin()
-        self._discard()
-        self._resolve_deadlock()
+        for slot in self._steering.worn_out():
+            self.stock.give_up(slot)
+        for slot, request in self._steering.matches():
+            self._grant(slot, request)
+        if not self.closing:
+            self._begin()
+        for slot in self._steering.surplus():
+            self.stock.give_up(slot)
+        blocked = self._steering.deadlocked()
+        if blocked is not None:
+            blocked.fail(deadlock_error(blocked, self.stock, self.quota.limit))
         self._schedule()
         self._note_emptiness()
 
-    def _retire(self) -> None:
-        for slot in self.stock.ready():
-            assert slot.session is not None
-            remaining = self._upstream.server_clock.remaining(slot.session)
-            if remaining is not None and remaining < self._life_needed(slot.spec):
-                logger.info("session %s has only %.0f s left: replaced", slot.session.id, remaining)
-                self.stock.give_up(slot)
-
-    def _life_needed(self, spec: Spec) -> float:
-        return min(max(_LEAST_LIFE, 2.0 * self.account.longest_body), 0.5 * spec.ttl)
-
-    def _serve(self) -> None:
-        for request in sorted((item for item in self._queue if item.open), key=lambda item: item.ahead):
-            if request.ahead and not self._may_take_ahead(request.holder):
-                continue
-            slot = next((item for item in self.stock.ready() if item.spec == request.spec), None)
-            if slot is not None:
-                self._grant(slot, request)
-
-    def _may_take_ahead(self, holder: Holder) -> bool:
-        # A worker that sits on a session for its next test must not starve one that has none at all.
-        limit = self.quota.limit
-        return limit is None or limit - len(self.stock.leased()) > self._idle_workers(besides=holder)
+    def _begin(self) -> None:
+        while (spec := self._steering.next_spec()) is not None:
+            in_the_way = self._steering.in_the_way(spec)
+            if in_the_way is not None:
+                self.stock.give_up(in_the_way)
+                return
+            if self._steering.is_full():
+                return
+            self._provisioner.start(Slot(spec, self._clock()), self)
 
     def _grant(self, slot: Slot, request: Request) -> None:
         now = self._clock()
-        key = request.holder.key
-        before = self._granted.get(key)
-        if before is not None and self._settings.scope != "worker":
-            waited = 0.0 if request.ahead else now - request.arrived
-            self.account.note_body(now - before - waited)
-        self._granted[key] = now
+        self.crew.granted(request.holder, now, 0.0 if request.ahead else now - request.arrived)
         slot.phase = Phase.LEASED
         slot.lease = Lease(request.holder, request.test, now)
         self._record_lease(slot)
@@ -312,123 +278,6 @@ class Pool:
             # The session itself is on record; only a broker that takes over would not know who has it.
             logger.warning("%s", error)
 
-    def _begin(self) -> None:
-        if self.closing or not self.refusals.may_create(self._clock()):
-            return
-        waiting = [request.spec for request in self._queue if request.open]
-        for spec in dict.fromkeys(waiting):
-            missing = waiting.count(spec) - len(self.stock.unleased(spec))
-            for _ in range(missing):
-                if not self._make_room(spec):
-                    return
-                self._start(spec)
-        if self.refusals.may_look_ahead(self.default_spec):
-            others = sum(slot.spec != self.default_spec for slot in self.stock.unleased())
-            missing = unleased_wanted(self._situation()) - len(self.stock.unleased()) + others
-            for _ in range(missing):
-                room = self._room()
-                if room is not None and room <= 0:
-                    return
-                self._start(self.default_spec)
-
-    def _start(self, spec: Spec) -> None:
-        self._provisioner.start(Slot(spec, self._clock()), self)
-
-    def _make_room(self, spec: Spec) -> bool:
-        room = self._room()
-        if room is None or room > 0:
-            return True
-        # A session that nobody waits for must not block one that somebody does.
-        waiting = [request.spec for request in self._queue if request.open]
-        for slot in reversed(self.stock.unleased()):
-            if slot.spec != spec and len(self.stock.unleased(slot.spec)) > waiting.count(slot.spec):
-                self.stock.give_up(slot)
-                break
-        return False
-
-    def _room(self) -> int | None:
-        limit = self.quota.effective(self.stock.open_now, self._clock())
-        return None if limit is None else limit - self.stock.open_now
-
-    def _discard(self) -> None:
-        waiting = [request.spec for request in self._queue if request.open]
-        needed = waiting.count(self.default_spec) + self._remaining()
-        surplus = len(self.stock.unleased(self.default_spec)) - needed
-        for slot in reversed(self.stock.unleased(self.default_spec)):
-            if surplus <= 0:
-                break
-            self.stock.give_up(slot)
-            surplus -= 1
-        for slot in self.stock.unleased():
-            if slot.spec != self.default_spec and len(self.stock.unleased(slot.spec)) > waiting.count(slot.spec):
-                self.stock.give_up(slot)
-
-    def _resolve_deadlock(self) -> None:
-        request = blocked_for_ever(self._queue, self.stock, self._room())
-        # A learned limit may be somebody else's doing: it is tried once more before it is taken for a wall.
-        if request is not None and (self._ceiling_is_reached() or self.quota.refusals >= request.refusals_before + 2):
-            request.fail(deadlock_error(request, self.stock, self.quota.limit))
-
-    def _ceiling_is_reached(self) -> bool:
-        return self.quota.ceiling is not None and self.stock.open_now >= self.quota.ceiling
-
-    def _situation(self) -> Situation:
-        look_ahead = self._settings.look_ahead
-        now = self._clock()
-        ages = [now - slot.lease.since for slot in self.stock.leased() if slot.lease is not None]
-        return Situation(
-            remaining=self._remaining(),
-            waiting=sum(request.open and request.spec == self.default_spec for request in self._queue),
-            leased=len(self.stock.leased()),
-            deleting=self.stock.deleting,
-            workers=self.workers,
-            idle_workers=self._idle_workers(),
-            ready_time=self.account.ready_time,
-            body=self.account.body(sum(ages) / len(ages) if ages else 0.0),
-            limit=self._policy_limit(),
-            look_ahead=look_ahead if isinstance(look_ahead, int) else None,
-        )
-
-    def _policy_limit(self) -> int | None:
-        limit = self.quota.effective(self.stock.open_now, self._clock())
-        if self._settings.mode != "local":
-            return limit
-        # Browsers on this very machine slow each other down, and a slower start asks for more of them.
-        most = 4 * self.workers + 2
-        return most if limit is None else min(limit, most)
-
-    def _testers(self) -> list[Holder]:
-        return [holder for holder in self._holders.values() if holder.name != _CONTROLLER and "/" not in holder.name]
-
-    @property
-    def workers(self) -> int:
-        """How many processes run tests, as far as is known."""
-        return max(1, self._settings.workers, len(self._testers()))
-
-    def _idle_workers(self, besides: Holder | None = None) -> int:
-        busy = set() if besides is None else {besides.key}
-        busy |= {slot.lease.holder.key for slot in self.stock.leased() if slot.lease is not None}
-        busy |= {request.holder.key for request in self._queue if request.open and not request.ahead}
-        if self._settings.scope == "worker":
-            busy |= set(self._granted)
-        return max(0, self.workers - len(busy))
-
-    def _remaining(self) -> int:
-        remaining = self.demand.remaining + self.demand.about_to_ask
-        if self._settings.scope != "worker":
-            return remaining
-        return min(remaining, self._idle_workers() + self._rollovers())
-
-    def _rollovers(self) -> int:
-        soon = 1.5 * self.account.ready_time
-        lives = [
-            self._upstream.server_clock.remaining(slot.session)
-            for slot in self.stock.leased()
-            if slot.session is not None and slot.spec == self.default_spec
-        ]
-        needed = self._life_needed(self.default_spec) + soon
-        return sum(life is not None and life < needed for life in lives)
-
     def _note_emptiness(self) -> None:
         if self.stock.open_now:
             self.empty.clear()
@@ -439,12 +288,6 @@ class Pool:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.closing:
-            return
-        now = self._clock()
-        changes = [self.quota.next_change(now), self.refusals.next_change(now)]
-        if self._settings.scope == "worker" or self.stock.ready():
-            changes.append(1.0)
-        known = [change for change in changes if change is not None]
-        if known:
-            self._timer = asyncio.get_running_loop().call_later(max(0.02, min(known)), self.steer)
+        pause = None if self.closing else self._steering.next_change()
+        if pause is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.02, pause), self.steer)

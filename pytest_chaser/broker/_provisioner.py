@@ -106,6 +106,7 @@ class Provisioner:
             return
         slot.ready_at = self._clock()
         slot.phase = Phase.READY
+        self._refusals.got_ready()
         self._account.note_ready(slot.ready_at - slot.posted_at)
 
 

@@ -7,6 +7,8 @@ from ._upstream import Spec
 from ._upstream_errors import LostAnswer
 
 MOST_LOST_ANSWERS = 3
+# After this many failures in a row sessions are created only for who waits: each may cost as much as a good one.
+_MOST_NOT_READY = 3
 _PATIENCE = 15.0
 _LONGEST_PAUSE = 5.0
 
@@ -19,6 +21,7 @@ class Refusals:
         self.lost_answers = 0
         self.last: str = ""
         self._refused_specs: set[Spec] = set()
+        self._not_ready = 0
         self._unreachable_since: float | None = None
         self._attempts = 0
         self._not_before = 0.0
@@ -58,6 +61,15 @@ class Refusals:
         self._not_before = now + min(0.5 * 2 ** min(self._attempts - 1, 8), _LONGEST_PAUSE)
         return now - self._unreachable_since >= _PATIENCE
 
+    def did_not_get_ready(self, error: ChaserError) -> None:
+        """Take a session that failed before it was ready."""
+        self.last = str(error)
+        self._not_ready += 1
+
+    def got_ready(self) -> None:
+        """Take a session that is as it should be."""
+        self._not_ready = 0
+
     def succeeded(self, spec: Spec) -> None:
         """Take a POST that was answered as it should be."""
         self._unreachable_since = None
@@ -67,7 +79,8 @@ class Refusals:
 
     def may_look_ahead(self, spec: Spec) -> bool:
         """Return whether a session may be created that nobody waits for yet."""
-        return self.final is None and self._unreachable_since is None and spec not in self._refused_specs
+        trusted = self._not_ready < _MOST_NOT_READY and self._unreachable_since is None
+        return self.final is None and trusted and spec not in self._refused_specs
 
     def may_create(self, now: float) -> bool:
         """Return whether a POST may be sent now for somebody who waits."""

@@ -124,7 +124,7 @@ class Service:
     def _other_scope(self, summary: RunSummary) -> float | None:
         if not self.account.leases:
             return None
-        workers = max(1, self.pool.workers)
+        workers = self.pool.crew.workers
         if self.settings.scope == "test":
             # One session per worker: each gets ready once and then only runs tests.
             return workers * self.account.ready_time + summary.used_seconds

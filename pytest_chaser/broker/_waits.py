@@ -58,15 +58,15 @@ def held_by(stock: Stock) -> str:
     return "; ".join(parts) or "none of them ours"
 
 
-def blocked_for_ever(queue: Sequence[Request], stock: Stock, room: int | None) -> Request | None:
+def blocked_for_ever(waiting: Sequence[Request], stock: Stock) -> Request | None:
     """Return the request to fail when every session is held by a test that itself waits for a further one.
 
-    The one that asked last is failed: the others then have what they wait for, in the order they asked.
+    To be asked only while no session may be created. The one that asked last is failed: the others then have what they
+    wait for, in the order they asked.
     """
     leased = stock.leased()
-    if room is None or room > 0 or not leased or stock.unleased() or stock.deleting:
+    if not leased or stock.unleased() or stock.deleting:
         return None
-    waiting = [request for request in queue if request.open and not request.ahead]
     for slot in leased:
         assert slot.lease is not None
         lease = slot.lease
