@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -93,7 +94,7 @@ def refuse(text: str, limits: frozenset[str]) -> str | None:
     return None
 
 
-async def _send(target: web.WebSocketResponse | aiohttp.ClientWebSocketResponse, message: aiohttp.WSMessage) -> None:
+async def _send(target: web.WebSocketResponse | aiohttp.ClientWebSocketResponse[bool], message: Any) -> None:
     if message.type is aiohttp.WSMsgType.TEXT:
         await target.send_str(message.data)
     elif message.type is aiohttp.WSMsgType.BINARY:

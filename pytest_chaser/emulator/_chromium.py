@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ._phone import Phone, read_version
-from ._pipe import BrowserGone, CdpPipe
+from ._pipe import CdpPipe
 from ._profiles import remove_profile
 from ._settings import EmulatorError
 
@@ -61,7 +61,7 @@ class Chromium:
         self._ending = True
         self._signal(signal.SIGKILL)
         self.pipe.close()
-        while not self._reap():
+        while not self._reap():  # noqa: ASYNC110 - that a child ended is an event only for a thread or a signal handler
             await asyncio.sleep(POLL)
         await asyncio.get_running_loop().run_in_executor(None, remove_profile, self.folder)
 
@@ -190,6 +190,3 @@ def ask_version(chrome: Path, timeout: float = 20.0) -> Phone:
         said = " ".join((run.stdout + run.stderr).split())[-300:]
         raise BrowserFailed(f"{chrome} --version names no Chrome, Chromium or Edge: {said or 'it said nothing'}")
     return phone
-
-
-__all__ = ["BrowserFailed", "BrowserGone", "Chromium", "ask_version"]

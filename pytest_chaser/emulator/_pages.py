@@ -105,7 +105,7 @@ class Pages:
 
     def _on_Target_attachedToTarget(self, event: Event) -> None:
         session, info = event["params"]["sessionId"], event["params"]["targetInfo"]
-        run = ("Runtime.runIfWaitingForDebugger", {})
+        run: tuple[str, dict[str, Any]] = ("Runtime.runIfWaitingForDebugger", {})
         if info["type"] in PAGE_KINDS:
             self._order[session] = info["targetId"]
             self._urls[session] = info["url"]

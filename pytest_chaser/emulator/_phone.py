@@ -28,8 +28,6 @@ FLAGS = (
     "--disable-extensions",
     "--disable-sync",
     "--disable-breakpad",
-    # The crash handler makes itself a daemon, out of the process group that the server ends.
-    "--disable-crashpad-for-testing",
     # A page that is not in front goes on, as a remote session's only page does.
     "--disable-backgrounding-occluded-windows",
     "--disable-renderer-backgrounding",

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -14,6 +15,9 @@ from ._life import Life
 from ._machines import ChromiumFleet, Fleet, StubFleet
 from ._sessions import SessionStore
 from ._settings import EmulatorError, EmulatorSettings
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class PortInUse(EmulatorError):
@@ -44,7 +48,7 @@ class EmulatorServer:
         self.admin_url: str | None = None
         self._runner: web.AppRunner | None = None
 
-    async def __aenter__(self) -> EmulatorServer:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 

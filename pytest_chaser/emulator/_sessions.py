@@ -9,8 +9,8 @@ creating ──> ready ──> closed      (client_delete, expired)
 from __future__ import annotations
 
 import base64
-import bisect
 import binascii
+import bisect
 import enum
 import heapq
 import secrets
