@@ -18,6 +18,9 @@ CHUNK = 1 << 18
 # How many full chunks are passed on in one turn of the loop before others get theirs.
 BURST = 8
 HEAD_LIMIT = 1 << 16
+# Chromium leaves Nagle's algorithm on: a second small event waits until the first is acknowledged, which a receiver puts
+# off for up to 40 ms. Linux forgets this option, so it is set anew after each read.
+QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _buffer = memoryview(bytearray(CHUNK))
 
 
@@ -86,6 +89,8 @@ class Relay:
                 self.close()
                 return
             self._count(size if up else 0, 0 if up else size)
+            if not up and QUICK_ACK is not None:
+                source.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
             try:
                 sent = target.send(_buffer[:size])
             except (BlockingIOError, InterruptedError):
