@@ -27,6 +27,7 @@ from ._expose import Bindings
 from ._frames import FrameManager
 from ._navigation import Navigation, Watcher
 from ._network import NetworkManager
+from ._observer import Observer
 from ._options import PageOptions
 from ._origins import track
 from ._screenshot import screenshot
@@ -91,6 +92,7 @@ class Page(Navigation, Dispatch, pyppeteer.page.Page):
         self._workers: dict[str, Any] = {}
         self.isolation = "none"
         self.isolation_notice: str | None = None
+        self.observer: Observer | None = None
         self._forward_events()
         track(self)
         self.listen(client)

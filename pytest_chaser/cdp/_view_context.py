@@ -142,14 +142,27 @@ class ViewContext:
     def start(self, work: Callable[[], Any], name: str, target: Any) -> concurrent.futures.Future[Any]:
         """Start work on the loop thread that ends whatever happens, and return the future of its result as it is."""
         self._check()
-        return self.loop.submit(self.perform(work, name, target))
+        observer = self.page.observer
+        origin = observer.origin() if observer is not None else None
+        return self.loop.submit(self.perform(work, name, target, origin))
 
-    async def perform(self, work: Callable[[], Any], name: str, target: Any) -> Any:
+    async def perform(self, work: Callable[[], Any], name: str, target: Any, origin: Any = None) -> Any:
         result = work()
         if not inspect.isawaitable(result):
             return result
         keeps_time = name.startswith(_KEEPS_TIME) or isinstance(target, Locator | _Assertions)
-        return await self.connection.guard(result, f"{type(target).__name__}.{name}", keeps_time=keeps_time)
+        guarded = self.connection.guard(result, f"{type(target).__name__}.{name}", keeps_time=keeps_time)
+        observer = self.page.observer
+        if observer is None or origin is None:
+            return await guarded
+        call = observer.call_started(f"{type(target).__name__}.{name}", *_given(work), origin)
+        try:
+            outcome = await guarded
+        except BaseException as error:
+            observer.call_ended(call, error)
+            raise
+        observer.call_ended(call)
+        return outcome
 
     def wait(self, future: concurrent.futures.Future[Any]) -> Any:
         """Block until work that was started is done; other handlers may run meanwhile."""
@@ -165,6 +178,11 @@ class ViewContext:
     def _check(self) -> None:
         if self.retired:
             raise CdpError("this page belongs to a test that is over; each test gets a page of its own")
+
+
+def _given(work: Callable[[], Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments that a call was given, if the work still knows."""
+    return (work.args, work.keywords) if isinstance(work, functools.partial) else ((), {})
 
 
 def is_view(value: Any) -> bool:

@@ -107,7 +107,7 @@ class View:
     def _chaser_expect(self, name: str, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    def _chaser_work(self, name: str, method: Callable[..., Any], args: Any, kwargs: Any) -> Callable[[], Any]:
+    def _chaser_work(self, name: str, method: Callable[..., Any], args: Any, kwargs: Any) -> functools.partial[Any]:
         context, target = self._chaser_context, self._chaser_target
         return functools.partial(
             method, *context.arguments(target, name, args), **context.arguments(target, name, kwargs)
@@ -190,9 +190,11 @@ class AsyncView(View):
             __tracebackhide__ = True
             if name in REGISTERING and len(args) == 1 and not kwargs and name != "remove_listener":
                 return self._chaser_decorator(name, args[0])
-            result = context.here(self._chaser_work(name, method, args, kwargs))
+            work = self._chaser_work(name, method, args, kwargs)
+            result = context.here(work)
             # pyppeteer has started what it gives back as a future; only the waiting is left.
-            return wait(lambda: result) if inspect.isawaitable(result) else context.out(result)
+            started = functools.partial(lambda *_args, **_kwargs: result, *work.args, **work.keywords)
+            return wait(started) if inspect.isawaitable(result) else context.out(result)
 
         return call_plain
 
