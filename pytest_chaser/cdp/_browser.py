@@ -23,14 +23,20 @@ class Target(pyppeteer.target.Target):
     """A target whose page is ours."""
 
     _page: Page | None
+    _opening: asyncio.Task[None] | None = None
     options: PageOptions = PageOptions()
 
     async def page(self) -> Page | None:
         """Return the page of this target, opened on first use; None if the target is not a page."""
         if self._page is None and self._targetInfo["type"] in ("page", "background_page"):
-            client = await self._sessionFactory()
-            self._page = await Page.open(client, self, self.options)
+            if self._opening is None or self._opening.done():
+                self._opening = asyncio.ensure_future(self._open())
+            # Several may ask at once for a popup: they share one page, whoever of them gives up.
+            await asyncio.shield(self._opening)
         return self._page
+
+    async def _open(self) -> None:
+        self._page = await Page.open(await self._sessionFactory(), self, self.options)
 
     def _closedCallback(self) -> None:
         if not self._isClosedPromise.done():

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_CLOSED = "the connection to the browser has been closed"
 _LOSS_GRACE = 0.1
 _CLOSE_PATIENCE = 1.5
 _DETACHED = "Target.detachedFromTarget"
@@ -130,7 +131,7 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         self._heartbeat = Heartbeat(
             websocket, lambda: self.call("Browser.getVersion", None, None), on_tick=self._operations.sweep, tick=tick
         )
-        self._pulse = self._loop.create_task(self._heartbeat.run())
+        self._pulse = self._loop.create_task(self._watch())
         self._ender: asyncio.Task[None] | None = None
         self._how: str | None = None
         websocket.listen(self._received, self._ended)
@@ -236,8 +237,21 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         else:
             self._dispatch(message)
 
+    async def _watch(self) -> None:
+        try:
+            await self._heartbeat.run()
+        except asyncio.CancelledError:
+            if not self._ending:
+                # The whole loop is ending, and nobody disconnects any more.
+                self._ending = True
+                self._websocket.drop()
+            raise
+
     def _ended(self) -> None:
-        self._ender = self._loop.create_task(self._end(self._heartbeat.verdict or self._how))
+        if self._ending:
+            self._finish(SessionLost(_CLOSED))
+        else:
+            self._ender = self._loop.create_task(self._end(self._heartbeat.verdict or self._how))
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         call_id = message.get("id")
@@ -275,7 +289,7 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
     async def _end(self, how: str | None) -> None:
         """Tell everyone that the connection is over, with the API's reason if it knows one in time."""
         how = how or self._websocket.why_closed()
-        reason = await ask_why(self._explain) if self._explain is not None and not self._ending else None
+        reason = await ask_why(self._explain) if self._explain is not None else None
         message = f"the connection to the browser dropped: {reason or how}"
         self._finish(SessionLost(f"{message} ({how})" if reason else message))
 
@@ -309,7 +323,7 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
             await self._websocket.close(_CLOSE_PATIENCE)
         else:
             await self._websocket.abort()
-        self._finish(SessionLost("the connection to the browser has been closed"))
+        self._finish(SessionLost(_CLOSED))
         tasks = [task for task in (self._pulse, self._ender) if task is not None]
         if self._ender is not None:
             self._ender.cancel()
