@@ -13,9 +13,10 @@ from ._stub import blank_png
 
 # The browser's own surfaces are no pages of the user's.
 TARGETS = [{"type": kind, "exclude": True} for kind in ("browser", "browser_ui", "tab", "webview", "other")] + [{}]
-PAGE_KINDS = ("page",)
-SCREENSHOT_TIMEOUT = 10.0
+# How long a page may take to draw itself before its last picture is taken from the compositor.
+PATIENCE = 2.0
 SCREENCAST = {"format": "jpeg", "quality": 60, "maxWidth": 2 * WIDTH, "maxHeight": 2 * HEIGHT}
+FRAMEBUFFER = {"format": "png"}
 
 
 class NoPicture(Exception):
@@ -52,6 +53,7 @@ class Pages:
     async def start(self) -> None:
         """Take hold of the pages that are there and of all to come."""
         everything = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True, "filter": TARGETS}
+        self._pipe.post([("Target.setDiscoverTargets", {"discover": True, "filter": [{"type": "page"}]})])
         await self._pipe.call("Target.setAutoAttach", everything, timeout=30.0)
         await asyncio.wait_for(self._seen.wait(), 30.0)
 
@@ -67,14 +69,37 @@ class Pages:
             return blank_png(WIDTH, HEIGHT)
         try:
             answer = await self._pipe.call(
-                "Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True}, session=session,
-                timeout=SCREENSHOT_TIMEOUT,
-            )  # fmt: skip
+                "Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True}, session=session, timeout=PATIENCE
+            )
+            return base64.b64decode(answer["data"])
         except asyncio.TimeoutError:
-            raise NoPicture(f"the browser gave no picture within {SCREENSHOT_TIMEOUT:g} s") from None
+            return await self._framebuffer(session)
         except (BrowserGone, BrowserRefused) as error:
             raise NoPicture(f"the browser gave no picture: {error}") from error
-        return base64.b64decode(answer["data"])
+
+    async def _framebuffer(self, session: str) -> bytes:
+        """Return what the compositor shows last, which needs no answer of a page that hangs or has a dialog open."""
+        loop = asyncio.get_running_loop()
+        frame: asyncio.Future[bytes] = loop.create_future()
+
+        def take(data: bytes) -> None:
+            if not frame.done():
+                frame.set_result(data)
+
+        # In a CDP session of its own: a live view may have a screencast of another format in the page's first one.
+        again: str | None = None
+        try:
+            target = {"targetId": self._order[session], "flatten": True}
+            again = (await self._pipe.call("Target.attachToTarget", target, timeout=PATIENCE))["sessionId"]
+            self._watches[again] = {Watch(self, again, take)}
+            self._pipe.post([("Page.enable", {}), ("Page.startScreencast", FRAMEBUFFER)], again)
+            return await asyncio.wait_for(frame, PATIENCE)
+        except (KeyError, asyncio.TimeoutError, BrowserGone, BrowserRefused) as error:
+            raise NoPicture(f"the browser gave no picture within {2 * PATIENCE:g} s") from error
+        finally:
+            if again is not None:
+                self._watches.pop(again, None)
+                self._pipe.post([("Target.detachFromTarget", {"sessionId": again})])
 
     def watch(self, session: str, on_frame: Callable[[bytes], None]) -> Watch:
         """Begin to receive JPEG frames of a page."""
@@ -106,7 +131,9 @@ class Pages:
     def _on_Target_attachedToTarget(self, event: Event) -> None:
         session, info = event["params"]["sessionId"], event["params"]["targetInfo"]
         run: tuple[str, dict[str, Any]] = ("Runtime.runIfWaitingForDebugger", {})
-        if info["type"] in PAGE_KINDS:
+        if info["type"] == "page":
+            if info["targetId"] in self._order.values():
+                return  # our own second session of a page
             self._order[session] = info["targetId"]
             self._urls[session] = info["url"]
             # One write: the page must be a phone's before a client that has just made it sends its first call.
