@@ -86,6 +86,7 @@ class BrokerLink:
                 address = Address.read(self.settings.address_file)
                 if address is not None and self._hold(address):
                     break
+                self._raise_failure()
                 start_broker(self.settings, self._key)
                 if time.monotonic() > deadline:
                     raise BrokerError(f"the broker did not serve within {timeout:.0f} s{self._log_tail()}")
@@ -277,6 +278,11 @@ class BrokerLink:
 
     def _holder_header(self) -> str:
         return f"{self.holder}@{os.getpid()}"
+
+    def _raise_failure(self) -> None:
+        with contextlib.suppress(OSError):
+            reason = self.settings.failure_file.read_text(encoding="utf-8")
+            raise BrokerError(f"the broker could not start: {reason}")
 
     def _log_tail(self) -> str:
         try:

@@ -49,13 +49,20 @@ async def serve(
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         if hasattr(signal, name) and sys.platform != "win32":
             asyncio.get_running_loop().add_signal_handler(getattr(signal, name), stop.set)
-    async with upstream as (api_url, key):
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            api_url, key = await stack.enter_async_context(upstream)
+        except Exception as error:
+            # Told to whoever waits for a broker; trying again would end the same way.
+            settings.failure_file.write_text(str(error), encoding="utf-8")
+            raise
         policy = RetryPolicy.none()
-        client = AsyncChaserClient(key, api_url, timeout=_CALL_TIMEOUT, retry=policy)
-        patient_client = AsyncChaserClient(key, api_url, timeout=_POST_TIMEOUT, retry=policy)
-        async with client, patient_client:
-            broker = _Broker(settings, client, patient_client, key)
-            await broker.run(stop)
+        client = await stack.enter_async_context(AsyncChaserClient(key, api_url, timeout=_CALL_TIMEOUT, retry=policy))
+        patient_client = await stack.enter_async_context(
+            AsyncChaserClient(key, api_url, timeout=_POST_TIMEOUT, retry=policy)
+        )
+        broker = _Broker(settings, client, patient_client, key)
+        await broker.run(stop)
     if not starter.is_alive() and not broker.run_lives():
         shutil.rmtree(settings.run_folder, ignore_errors=True)
     logger.info("ended")

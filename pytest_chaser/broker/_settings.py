@@ -73,6 +73,11 @@ class BrokerSettings:
         return self.run_folder / "start.lock"
 
     @property
+    def failure_file(self) -> Path:
+        """Where a broker that cannot serve says why: no browser was found, for instance."""
+        return self.run_folder / "broker.failed"
+
+    @property
     def log_file(self) -> Path:
         """The broker's own log; it has no other output."""
         return self.run_folder / "broker.log"

@@ -1,0 +1,280 @@
+"""Sessions over the broker's connection: what a worker asks for and what it gets."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import statistics
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+from aiohttp import web
+
+from pytest_chaser._client import ChaserClient
+from pytest_chaser._exceptions import (
+    ApiConnectionError,
+    ApiStatusError,
+    AuthenticationError,
+    BrokerError,
+    LedgerError,
+    ProvisioningTimeout,
+    QuotaExceeded,
+    SessionNotFound,
+)
+from pytest_chaser.broker._link import BrokerLink
+from pytest_chaser.broker._process import start_broker
+from pytest_chaser.broker._wire import Address
+
+if TYPE_CHECKING:
+    from .conftest import Brokers, Do, StubApi
+
+KEY = "key-0123456789abcdef"
+
+
+def test_a_run_of_tests_gets_a_ready_session_each_and_a_true_account(brokers: Brokers, api: StubApi) -> None:
+    link = brokers.link(brokers.run())
+    link.set_demand(6)
+    for number in range(6):
+        link.test_started(f"test_{number}")
+        session = link.acquire(test=f"test_{number}")
+        assert session.status == "ready"
+        assert session.cdp_url is not None
+        link.release(session.id)
+    summary = link.drain(10)
+    assert (summary.created, summary.deleted, summary.unconfirmed) == (6, 6, ())
+    assert api.open() == []
+    assert len(api.created()) == 6
+
+
+def test_starting_does_not_wait_and_many_starters_get_one_broker(brokers: Brokers) -> None:
+    settings = brokers.run()
+    before = time.monotonic()
+    start_broker(settings, KEY)
+    assert time.monotonic() - before < 0.2
+    links = [BrokerLink(settings, KEY, f"gw{number}") for number in range(6)]
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda link: link.open(), links))
+    assert len({link._address for link in links}) == 1
+    assert len(settings.log_file.read_text(encoding="utf-8").split("serving at")) == 2
+    for link in links:
+        link.close()
+
+
+def test_the_brokers_files_are_the_users_own_and_hold_no_key(brokers: Brokers) -> None:
+    settings = brokers.run()
+    link = brokers.link(settings)
+    session = link.acquire(test="test")
+    link.release(session.id)
+    for file in (settings.address_file, settings.log_file):
+        assert file.stat().st_mode & 0o777 == 0o600
+    for file in settings.run_folder.iterdir():
+        assert KEY not in file.read_text(encoding="utf-8")
+    address = Address.read(settings.address_file)
+    assert address is not None
+    assert address.token not in settings.log_file.read_text(encoding="utf-8")
+    assert address.token not in repr(link)
+
+
+def test_nobody_without_the_token_is_served(brokers: Brokers) -> None:
+    settings = brokers.run()
+    brokers.link(settings)
+    address = Address.read(settings.address_file)
+    assert address is not None
+    parts = urlsplit(address.url)
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+        connection.request("GET", "/v1/sessions", headers=headers)
+        assert connection.getresponse().status == 401
+        connection.close()
+
+
+def test_the_whole_api_is_there_through_the_broker(brokers: Brokers, api: StubApi) -> None:
+    client = brokers.link(brokers.run()).client
+    session = client.create(ttl_seconds=60, profile="tidy")
+    assert session.status == "creating"
+    ready = client.wait_until_ready(session, poll_interval=0.05)
+    assert ready.ready_at is not None
+    assert client.get(session.id).id == session.id
+    assert [item.id for item in client.list(limit=1)] == [session.id]
+    assert client.screenshot(session.id).startswith(b"\x89PNG")
+    assert client.preview_token(session.id).url.startswith("ws")
+    client.delete(session.id)
+    api.wait_until_open(0)
+    with pytest.raises(SessionNotFound):
+        client.get("sess_unknown")
+    client.delete("sess_unknown")
+
+
+def test_deleting_through_the_client_is_a_hand_over(brokers: Brokers, api: StubApi) -> None:
+    async def slow(do: Do) -> web.StreamResponse:
+        await asyncio.sleep(1.0)
+        return await do()
+
+    client = brokers.link(brokers.run()).client
+    session = client.create()
+    api.faults.append(("delete", slow))
+    before = time.monotonic()
+    client.delete(session.id)
+    assert time.monotonic() - before < 0.5
+    api.wait_until_open(0)
+
+
+def test_a_foreign_session_is_deleted_only_when_its_id_is_asked_for(brokers: Brokers, api: StubApi) -> None:
+    with ChaserClient(KEY, api.url) as foreign:
+        kept, asked = foreign.create().id, foreign.create().id
+        link = brokers.link(brokers.run())
+        link.release(kept)
+        link.client.delete(asked)
+        link.drain(5)
+        assert api.open() == [kept]
+        foreign.delete(kept)
+
+
+def test_a_wrong_key_is_asked_about_once_in_a_run(brokers: Brokers, api: StubApi) -> None:
+    async def refuse(do: Do) -> web.StreamResponse:
+        return web.json_response({"error": {"code": "unauthorized", "message": "no such key"}}, status=401)
+
+    api.faults += [("create", refuse)] * 5
+    links = [brokers.link(settings) for settings in [brokers.run()] * 2]
+    for link in links:
+        with pytest.raises(AuthenticationError) as caught:
+            link.acquire(test="test")
+        assert caught.value.status == 401
+    assert [operation for operation, _ in api.calls].count("create") == 1
+
+
+def test_a_session_that_is_not_ready_in_time_is_an_error_that_names_the_option(brokers: Brokers, api: StubApi) -> None:
+    link = brokers.link(brokers.run(ready_timeout=0.1))
+    with pytest.raises(ProvisioningTimeout, match="--chaser-ready-timeout") as caught:
+        link.acquire(test="test")
+    assert caught.value.session_id is not None
+    assert caught.value.status == "creating"
+    api.wait_until_open(0)
+
+
+def test_an_unreachable_api_is_named_in_time(brokers: Brokers) -> None:
+    settings = brokers.run(api_url="http://127.0.0.1:9", acquire_timeout=2.0)
+    with pytest.raises(ApiConnectionError, match=r"127\.0\.0\.1:9"):
+        brokers.link(settings).acquire(test="test")
+
+
+def test_a_state_folder_that_cannot_be_written_is_an_error_before_any_post(brokers: Brokers, api: StubApi) -> None:
+    settings = brokers.run()
+    settings.state_dir.write_text("not a folder", encoding="utf-8")
+    with pytest.raises(LedgerError, match="CHASER_STATE_DIR"):
+        brokers.link(settings).acquire(test="test")
+    assert "create" not in [operation for operation, _ in api.calls]
+    settings.state_dir.unlink()
+
+
+def test_a_value_the_api_refuses_is_its_own_error(brokers: Brokers, api: StubApi) -> None:
+    async def refuse(do: Do) -> web.StreamResponse:
+        return web.json_response({"error": {"code": "invalid_request", "message": "no such profile"}}, status=400)
+
+    api.faults.append(("create", refuse))
+    link = brokers.link(brokers.run())
+    with pytest.raises(ApiStatusError, match="no such profile") as caught:
+        link.acquire(test="test", profile="nonsense")
+    assert (caught.value.status, caught.value.code) == (400, "invalid_request")
+
+
+def test_a_broker_that_cannot_start_says_why(brokers: Brokers) -> None:
+    settings = replace(brokers.run(), mode="local", emulator={"preview_fps": 0})
+    link = BrokerLink(settings, None, "main")
+    before = time.monotonic()
+    with pytest.raises(BrokerError, match="preview_fps"):
+        link.open()
+    with pytest.raises(BrokerError, match="preview_fps"):
+        link.open()
+    assert time.monotonic() - before < 10
+
+
+def test_local_mode_hosts_the_embedded_server(brokers: Brokers) -> None:
+    settings = replace(brokers.run(), mode="local", emulator={"stub": True, "ready_delay": [0.1, 0.1]})
+    link = BrokerLink(settings, None, "main")
+    link.open()
+    session = link.acquire(test="test")
+    assert session.status == "ready"
+    assert urlsplit(session.cdp_url or "").hostname == "127.0.0.1"
+    link.release(session.id)
+    assert link.drain(5).deleted == 1
+    link.close()
+
+
+class TestAtTheLimit:
+    @pytest.fixture
+    def api_options(self) -> dict[str, object]:
+        return {"quota": 2, "ready_delay": (0.05, 0.05)}
+
+    def test_many_tests_on_many_workers_all_get_one(self, brokers: Brokers, api: StubApi) -> None:
+        settings = brokers.run(workers=4)
+        links = [brokers.link(settings, f"gw{number}") for number in range(4)]
+
+        def work(link: BrokerLink) -> None:
+            link.set_demand(20)
+            for number in range(5):
+                link.release(link.acquire(test=f"{link.holder}_{number}").id)
+
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(work, links))
+        assert links[0].drain(10).deleted == 20
+
+    def test_waiting_in_vain_names_the_limit_and_the_holders(self, brokers: Brokers) -> None:
+        settings = brokers.run()
+        first, second = brokers.link(settings, "gw0"), brokers.link(settings, "gw1")
+        for number in range(2):
+            first.acquire(test=f"test_slow_{number}")
+        with pytest.raises(QuotaExceeded, match="gw0: test_slow_0") as caught:
+            second.acquire(test="test_late", timeout=1.5)
+        assert caught.value.status == 429
+        status = second.status()
+        assert (status["leased"], status["limit"]) == (2, 2)
+
+
+def test_a_waiter_in_another_thread_does_not_block_the_others(brokers: Brokers) -> None:
+    link = brokers.link(brokers.run(max_sessions=1))
+    first = link.acquire(test="test_0")
+    got: list[str] = []
+    waiting = threading.Thread(target=lambda: got.append(link.acquire(test="test_1").id))
+    waiting.start()
+    assert link.status()["leased"] == 1
+    link.release(first.id)
+    waiting.join(10)
+    assert got != [first.id]
+
+
+def test_acquire_and_release_take_milliseconds_when_a_session_is_ready(brokers: Brokers) -> None:
+    link = brokers.link(brokers.run(look_ahead=30))
+    link.set_demand(30)
+    deadline = time.monotonic() + 20
+    while link.status()["ready"] < 30 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    acquired, released = [], []
+    for number in range(30):
+        start = time.monotonic()
+        session = link.acquire(test=f"test_{number}")
+        middle = time.monotonic()
+        link.release(session.id)
+        acquired.append(middle - start)
+        released.append(time.monotonic() - middle)
+    assert statistics.median(acquired) < 0.010
+    assert statistics.median(released) < 0.010
+
+
+def test_the_figures_of_a_run_are_kept_for_the_next(brokers: Brokers) -> None:
+    link = brokers.link(brokers.run())
+    for number in range(3):
+        link.release(link.acquire(test=f"test_{number}").id)
+    link.drain(5)
+    link.close()
+    deadline = time.monotonic() + 10
+    while not list(brokers.state_dir.rglob("figures.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (figures,) = brokers.state_dir.rglob("figures.json")
+    assert 0.2 < json.loads(figures.read_text(encoding="utf-8"))["ready"] < 5
