@@ -64,8 +64,6 @@ async def capture_session(lent: Lent, *, picture: bool = True, full_page: bool =
     if recorder.crashed or recorder.dialog is not None:
         why = "the tab has crashed" if recorder.crashed else f"a dialog is open ({recorder.dialog})"
         capture.misses.append(f"title and HTML of the page: {why}")
-        last = [entry.url for entry in recorder.navigations]
-        capture.url = last[-1] if last else None
     else:
         work.append(_piece(capture, "title and HTML of the page", _ask_page(capture)))
     work.append(_piece(capture, "cookies", _ask_cookies(capture)))
@@ -73,8 +71,7 @@ async def capture_session(lent: Lent, *, picture: bool = True, full_page: bool =
         work.append(_piece(capture, "session facts", _ask_api(capture, lent.refresh)))
     await asyncio.gather(*work)
     if capture.url is None:
-        addresses = [entry.url for entry in recorder.navigations]
-        capture.url = addresses[-1] if addresses else None
+        capture.url = recorder.url or None
     capture.seconds = clock.monotonic() - started
     return capture
 

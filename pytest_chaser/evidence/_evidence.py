@@ -6,7 +6,7 @@ import concurrent.futures
 import time
 import warnings
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +22,6 @@ from ._pieces import Found, Piece
 from ._recorder import Recorder
 from ._redact import Redactor
 from ._reporters import Reporters
-from ._screenshot import Picture
 from ._source import failing_line
 from ._trace import Tracer
 from ._writer import Writer
@@ -74,7 +73,7 @@ class Evidence:
 
     async def attach(self, page: Any, *, session_id: str = "") -> Recorder:
         """Start to record a page, on the loop thread that owns it; may be long before the test that gets the page."""
-        recorder = Recorder(page._client, session_id=session_id, clock=self._clock)
+        recorder = Recorder(page._client, session_id=session_id, clock=self._clock, address=lambda: str(page.url))
         await recorder.attach()
         page.observer = recorder
         return recorder
@@ -252,7 +251,13 @@ def _outcome(lent: Lent, future: concurrent.futures.Future[Capture]) -> Capture:
     except Exception as error:  # noqa: BLE001 - the loop is gone, or is blocked: the recording is still there
         future.cancel()
         reason = str(error) or f"no answer within {CAPTURE_PATIENCE:g} s"
-        return replace(Capture(lent), picture=Picture(None, ""), misses=[f"everything of the live page: {reason}"])
+        return Capture(
+            lent,
+            url=lent.recorder.url or None,
+            info=lent.info,
+            misses=[f"everything of the live page: {reason}"],
+            taken_at=lent.recorder.now(),
+        )
 
 
 def _message(report: pytest.TestReport) -> str:

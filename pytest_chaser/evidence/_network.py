@@ -18,6 +18,10 @@ class NetworkLog:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything; answers to what was asked before are not recorded."""
         self._pending: OrderedDict[str, NetworkEntry] = OrderedDict()
         self.log: BoundedLog[NetworkEntry] = BoundedLog()
 

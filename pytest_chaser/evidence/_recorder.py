@@ -43,11 +43,20 @@ class Recorder:
     True once the tab died: both tell the capture what it need not wait for.
     """
 
-    def __init__(self, client: Session, *, session_id: str = "", clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        client: Session,
+        *,
+        session_id: str = "",
+        clock: Callable[[], float] = time.time,
+        address: Callable[[], str] = str,
+    ) -> None:
         self.client = client
+        self._address = address
         self.session_id = session_id
         self.number = 1
         self._clock = clock
+        self.network = NetworkLog(clock)
         self._handlers: list[tuple[str, Callable[[dict[str, Any]], None]]] = []
         self._tasks: set[asyncio.Future[Any]] = set()
         self.reset()
@@ -56,7 +65,7 @@ class Recorder:
         """Forget everything: the page goes to another test."""
         self.started = self._clock()
         self.console: BoundedLog[ConsoleEntry] = BoundedLog()
-        self.network = NetworkLog(self._clock)
+        self.network.clear()
         self.navigations: BoundedLog[NavigationEntry] = BoundedLog(300)
         self.calls: BoundedLog[CallEntry] = BoundedLog(2000)
         self.running: list[CallEntry] = []
@@ -93,6 +102,12 @@ class Recorder:
         self._handlers.clear()
         for task in [*self._tasks]:
             task.cancel()
+
+    @property
+    def url(self) -> str:
+        """Where the page is, as far as its events tell: known also when the page itself does not answer."""
+        addresses = [entry.url for entry in self.navigations]
+        return addresses[-1] if addresses else self._address()
 
     def now(self) -> float:
         """Return the time on the clock of the records."""
@@ -201,7 +216,6 @@ class Recorder:
     def _on_navigated(self, event: dict[str, Any]) -> None:
         frame = event.get("frame", {})
         if not frame.get("parentId"):
-            self._main_frame = frame.get("id")
             self.navigations.add(NavigationEntry(self._clock(), frame.get("url", "") + frame.get("urlFragment", "")))
 
     def _on_navigated_within(self, event: dict[str, Any]) -> None:

@@ -102,7 +102,9 @@ class NetworkEntry:
         return None if self.finished is None else max(0.0, self.finished - self.sent)
 
     def __str__(self) -> str:
-        outcome = self.failure or (str(self.status) if self.status else "on its way")
+        outcome = str(self.status) if self.status else self.failure or "on its way"
+        if self.status and self.failed:
+            outcome = f"{outcome}, then {self.failure}"
         took = "" if self.duration is None else f" {self.duration * 1000:.0f} ms"
         return f"{self.method} {self.url} -> {outcome}{took}"
 
@@ -129,7 +131,3 @@ class CallEntry:
     source: str = ""
     line: int = 0
     snapshot: str = ""
-
-    def __str__(self) -> str:
-        took = "still running" if self.ended is None else f"{(self.ended - self.at) * 1000:.0f} ms"
-        return f"{self.name}({self.arguments})  {took}{f'  {self.error}' if self.error else ''}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from ._bundle import Capture
-from ._records import NetworkEntry
+from ._records import CallEntry, NetworkEntry
 from ._redact import Redactor
 
 SLOW = 3.0
@@ -18,7 +18,7 @@ _WIDTH = 200
 def summary(capture: Capture, redactor: Redactor, *, phase: str, exclude: frozenset[str] = frozenset()) -> str:
     """Return the text, secrets masked; `exclude` names the sections that are left out."""
     recorder = capture.lent.recorder
-    running = [_cut(redactor.text(str(call))) for call in recorder.running]
+    running = [_call(call, redactor) for call in recorder.running]
     sections = {
         "page": [
             f"phase       {phase}",
@@ -29,7 +29,7 @@ def summary(capture: Capture, redactor: Redactor, *, phase: str, exclude: frozen
             f"running     {'; '.join(running) if running else 'no call to the page'}",
         ],
         "session": [redactor.text(line) for line in _session(capture)],
-        "last calls": [_cut(redactor.text(str(call))) for call in list(recorder.calls)[-_LAST_CALLS:]],
+        "last calls": [_call(call, redactor) for call in list(recorder.calls)[-_LAST_CALLS:]],
         "page errors and console errors": [
             _cut(redactor.text(str(entry)))
             for entry in recorder.console
@@ -92,6 +92,12 @@ def _seconds(start: datetime | None, end: datetime | None) -> str | None:
 
 def _is_notable(entry: NetworkEntry) -> bool:
     return entry.failed or entry.status >= 400 or (entry.duration or 0.0) >= SLOW or not entry.finished
+
+
+def _call(call: CallEntry, redactor: Redactor) -> str:
+    took = "still running" if call.ended is None else f"{(call.ended - call.at) * 1000:.0f} ms"
+    shown = f"{call.name}({_cut(redactor.text(call.arguments), 100)})  {took}"
+    return f"{shown}  {_cut(redactor.text(call.error))}" if call.error else shown
 
 
 def _cut(text: str, width: int = _WIDTH) -> str:

@@ -7,7 +7,8 @@
   if (!source) return {html: '', passwords};
   if (document.getElementsByTagName('*').length > 30000)
     return {html: '<body><p>[pytest-chaser: the document is too large for a snapshot]</p></body>', passwords};
-  const copy = source.cloneNode(true);
+  // In a document that is not shown nothing loads, and no custom element comes to life.
+  const copy = document.implementation.createHTMLDocument('').importNode(source, true);
   const from = [source, ...source.querySelectorAll('*')];
   const to = [copy, ...copy.querySelectorAll('*')];
   const gone = [];
