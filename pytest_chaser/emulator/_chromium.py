@@ -126,8 +126,8 @@ def _spawn(chrome: Path, phone: Phone, folder: Path, *, headed: bool,
     from_read, from_write = _pipe()
     stderr = os.open(folder / "stderr.log", os.O_WRONLY | os.O_CREAT, 0o600)
     null = os.open(os.devnull, os.O_RDWR)
-    argv = [str(chrome), *phone.flags(headed=headed), *_host_flags(), *extra_flags,
-            "--remote-debugging-pipe", "--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank"]  # fmt: skip
+    ours = ["--remote-debugging-pipe", "--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank"]
+    argv = [str(chrome), *phone.flags(headed=headed), *_host_flags(), *extra_flags, *ours]
     try:
         pid = os.posix_spawn(
             chrome,

@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=DEFAULT_PORT, help="port, 0 for a free one (default: %(default)s)")
-    add("--ready-delay", type=_range, default=(0.0, 0.0), metavar="SECONDS",
-        help="time from creating to ready, such as 2 or 15-25 as in the cloud (default: as fast as the browser)")  # fmt: skip
+    delay = "time from creating to ready, such as 2 or 15-25 as in the cloud (default: as fast as the browser)"
+    add("--ready-delay", type=_range, default=(0.0, 0.0), metavar="SECONDS", help=delay)
     add("--quota", type=int, metavar="N", help="open sessions that one key may have (default: no limit)")
     add("--warm", type=int, default=0, metavar="N", help="browsers that wait idle, so that a session starts at once")
     add("--stub", action="store_true", help="no browsers: sessions that only look alive, for load tests")
