@@ -22,6 +22,7 @@ from ._pieces import Found, Piece
 from ._recorder import Recorder
 from ._redact import Redactor
 from ._reporters import Reporters
+from ._seen import Console, Network
 from ._source import failing_line
 from ._trace import Tracer
 from ._writer import Writer
@@ -114,6 +115,14 @@ class Evidence:
         """Return the recorders of the sessions that the running test was lent, in the order of lending."""
         return [lent.recorder for lent in self._running.lent] if self._running else []
 
+    def console(self) -> Console:
+        """Return what the fixture `chaser_console` gives."""
+        return Console(self.current, self.flush)
+
+    def network(self) -> Network:
+        """Return what the fixture `chaser_network` gives."""
+        return Network(self.current, self.flush)
+
     def output_path(self) -> Path:
         """Return the running attempt's folder, not necessarily made yet."""
         if self._running is None:
@@ -152,7 +161,7 @@ class Evidence:
             any(running.options.wants(piece, failed=False) for piece in ("screenshot", "har", "console", "html"))
             or running.options.keeps_trace(running.attempt, failed=False)
         )
-        if not (failed or kept_anyway) or not self._has_something(running):
+        if not (failed or (kept_anyway and running.lent)):
             return []
         try:
             return self._capture(running, call, report, failed)
@@ -172,9 +181,6 @@ class Evidence:
             if lent.recorder.tracer is not None:
                 self._loop.submit(lent.recorder.tracer.stop())
                 lent.recorder.tracer = None
-
-    def _has_something(self, running: _Running) -> bool:
-        return bool(running.lent)
 
     def _capture(
         self, running: _Running, call: pytest.CallInfo[Any], report: pytest.TestReport, failed: bool
@@ -199,14 +205,7 @@ class Evidence:
             if options.keeps_trace(running.attempt, failed=failed) and capture.lent.recorder.tracer is not None:
                 written += writer.write_trace(capture, running.item.nodeid, running.attempt, phase, failure)
             pieces += written
-        extra = (
-            self._config.hook.pytest_chaser_capture(
-                item=running.item, report=report, folder=self.output_path(), sessions=[c.info for c in captures]
-            )
-            if hasattr(self._config.hook, "pytest_chaser_capture")
-            else []
-        )
-        pieces += writer.adopt(extra)
+        pieces += writer.adopt(self._users_pieces(running, report))
         found = Found(
             running.item.nodeid,
             running.attempt,
@@ -221,6 +220,19 @@ class Evidence:
         for miss in writer.failures:
             warnings.warn(EvidenceWarning(f"{running.item.nodeid}: {miss}"), stacklevel=2)
         return pieces
+
+    def _users_pieces(self, running: _Running, report: pytest.TestReport) -> list[Path]:
+        hook = getattr(self._config.hook, "pytest_chaser_capture", None)
+        if hook is None or not running.lent:
+            return []
+        try:
+            answers = running.item.ihook.pytest_chaser_capture(
+                item=running.item, report=report, folder=self.output_path()
+            )
+        except Exception as error:  # noqa: BLE001 - a user's own piece fails alone like any other
+            warnings.warn(EvidenceWarning(f"{running.item.nodeid}: pytest_chaser_capture: {error!r}"), stacklevel=2)
+            return []
+        return [Path(path) for answer in answers for path in ([answer] if isinstance(answer, str | Path) else answer)]
 
     def _ask(self, running: _Running, failed: bool) -> list[Capture]:
         options = running.options

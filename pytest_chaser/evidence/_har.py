@@ -38,7 +38,7 @@ def _entry(entry: NetworkEntry, redactor: Redactor) -> dict[str, Any]:
     }
     if entry.address:
         result["serverIPAddress"] = entry.address.strip("[]")
-    if entry.failure:
+    if entry.failed:
         result["_error"] = entry.failure
     if entry.cached:
         result["_fromCache"] = "disk"

@@ -29,7 +29,7 @@ class Reporters:
         """Put what was found on the report, and into the reports that are written from within the test's process."""
         setattr(report, REPORT_ATTRIBUTE, found.to_plain())
         self._add_section(report, found)
-        self._add_properties(item, found)
+        self._add_properties(item, report, found)
         if self._html is not None:
             extras = [*getattr(report, "extras", []), *(self._html_extra(piece, found) for piece in found.pieces)]
             report.extras = extras  # type: ignore[attr-defined]
@@ -48,14 +48,17 @@ class Reporters:
         else:
             report.sections.append((SECTION, text))
 
-    def _add_properties(self, item: pytest.Item, found: Found) -> None:
-        # JUnit XML reads the list that the teardown's report got from the item.
+    def _add_properties(self, item: pytest.Item, report: pytest.TestReport, found: Found) -> None:
         prefix = f"chaser_attempt_{found.attempt}_{found.phase}"
-        for piece in found.pieces:
-            name = piece.name if piece.session == 1 else f"{piece.name}_{piece.session}"
-            item.user_properties.append((f"{prefix}_{name}", piece.shown))
-        for name, value in found.facts.items():
-            item.user_properties.append((f"{prefix}_{name}", value))
+        properties: list[tuple[str, object]] = [
+            (f"{prefix}_{piece.name if piece.session == 1 else f'{piece.name}_{piece.session}'}", piece.shown)
+            for piece in found.pieces
+        ]
+        properties += [(f"{prefix}_{name}", value) for name, value in found.facts.items()]
+        # JUnit XML reads the teardown's report only, and a report copies the item's list when it is made.
+        item.user_properties += properties
+        if report.when == "teardown":
+            report.user_properties += properties
 
     def _html_extra(self, piece: Piece, found: Found) -> dict[str, Any]:
         assert self._html is not None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from importlib import resources
-
-SNAPSHOT_SCRIPT = (resources.files(__package__) / "assets" / "snapshot.js").read_text(encoding="utf-8")
-"""Gives `{html, passwords}` of the document it runs in; of a document over 400,000 characters, the start."""
 
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; form-action 'none'; base-uri 'none'"
@@ -23,6 +21,12 @@ _VOID = re.compile(
 )
 _HANDLERS = re.compile(r"""([\s"'/])on[a-z]+\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)""", re.IGNORECASE)
 _SCRIPT_URL = re.compile(r"""(=\s*["']?\s*)(?:javascript|vbscript|data\s*:\s*text/html)\s*:?""", re.IGNORECASE)
+
+
+@functools.cache
+def snapshot_script() -> str:
+    """Return what gives the document it runs in as text, with the values of its fields; a very long one is cut."""
+    return (resources.files(__package__) / "assets" / "snapshot.js").read_text(encoding="utf-8")
 
 
 def inert(html: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._records import CallEntry
-from ._snapshot import SNAPSHOT_SCRIPT
+from ._snapshot import snapshot_script
 
 if TYPE_CHECKING:
     from ._recorder import Recorder
@@ -40,6 +40,19 @@ class Frame:
     jpeg: bytes
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """A document's HTML, compressed, and the size in CSS pixels of the viewport that showed it."""
+
+    packed: bytes
+    width: int
+    height: int
+
+    def html(self) -> str:
+        """Return the HTML as text."""
+        return zlib.decompress(self.packed).decode("utf-8", "replace")
+
+
 class Tracer:
     """Adds frames and documents to a recorder's records, from `start` to `stop`."""
 
@@ -51,7 +64,7 @@ class Tracer:
         self._snapshot_characters = 0
         self.frames: list[Frame] = []
         self.frames_dropped = 0
-        self.snapshots: dict[str, bytes] = {}
+        self.snapshots: dict[str, Snapshot] = {}
         self.snapshots_dropped = 0
 
     async def start(self) -> None:
@@ -81,7 +94,7 @@ class Tracer:
             self._recorder.spawn(self._take_snapshot(entry))
 
     async def _take_snapshot(self, entry: CallEntry) -> None:
-        params = {"expression": SNAPSHOT_SCRIPT, "returnByValue": True, "timeout": 1000}
+        params = {"expression": snapshot_script(), "returnByValue": True, "timeout": 1000}
         answer = await self._recorder.client.send("Runtime.evaluate", params)
         value = answer.get("result", {}).get("value")
         if not isinstance(value, dict):
@@ -91,20 +104,20 @@ class Tracer:
         html = str(value.get("html", ""))
         key = hashlib.sha1(html.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()[:16]
         if key not in self.snapshots:
-            self._keep_snapshot(key, html)
+            self._keep_snapshot(key, html, int(value.get("width", 0)), int(value.get("height", 0)))
         entry.snapshot = key
 
-    def _keep_snapshot(self, key: str, html: str) -> None:
+    def _keep_snapshot(self, key: str, html: str, width: int, height: int) -> None:
         packed = zlib.compress(html.encode("utf-8", "replace"), 1)
-        self.snapshots[key] = packed
+        self.snapshots[key] = Snapshot(packed, width, height)
         self._snapshot_bytes += len(packed)
         self._snapshot_characters += len(html)
         while len(self.snapshots) > 1 and (
             self._snapshot_bytes > SNAPSHOTS_LIMIT or self._snapshot_characters > SNAPSHOTS_TEXT_LIMIT
         ):
             gone = self.snapshots.pop(next(iter(self.snapshots)))
-            self._snapshot_bytes -= len(gone)
-            self._snapshot_characters -= len(zlib.decompress(gone))
+            self._snapshot_bytes -= len(gone.packed)
+            self._snapshot_characters -= len(gone.html())
             self.snapshots_dropped += 1
 
     def _on_frame(self, event: dict[str, Any]) -> None:

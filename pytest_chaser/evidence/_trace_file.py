@@ -92,7 +92,8 @@ def _data(
             for frame in (() if tracer is None else tracer.frames)
         ],
         "snapshots": {
-            key: inert(text(zlib.decompress(packed).decode("utf-8", "replace"))) for key, packed in snapshots.items()
+            key: {"html": inert(text(snapshot.html())), "width": snapshot.width, "height": snapshot.height}
+            for key, snapshot in snapshots.items()
         },
     }
 
@@ -121,7 +122,8 @@ def _request(entry: NetworkEntry, zero: float, redactor: Redactor) -> dict[str, 
         "kind": entry.kind,
         "size": int(entry.size),
         "mime": entry.mime,
-        "failure": entry.failure,
+        "failure": entry.failure if entry.failed else "",
+        "canceled": entry.canceled,
         "cached": entry.cached,
     }
 

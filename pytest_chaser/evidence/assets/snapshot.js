@@ -4,9 +4,10 @@
   // A style sheet of another origin does not show its rules.
   const rules = sheet => { try { return [...sheet.cssRules].map(rule => rule.cssText).join('\n'); } catch { return ''; } };
   const source = document.documentElement;
-  if (!source) return {html: '', passwords};
+  const size = {width: innerWidth, height: innerHeight};
+  if (!source) return {html: '', passwords, ...size};
   if (document.getElementsByTagName('*').length > 30000)
-    return {html: '<body><p>[pytest-chaser: the document is too large for a snapshot]</p></body>', passwords};
+    return {html: '<body><p>[pytest-chaser: the document is too large for a snapshot]</p></body>', passwords, ...size};
   // In a document that is not shown nothing loads, and no custom element comes to life.
   const copy = document.implementation.createHTMLDocument('').importNode(source, true);
   const from = [source, ...source.querySelectorAll('*')];
@@ -58,5 +59,5 @@
     html = html.slice(0, LIMIT);
     html = html.slice(0, html.lastIndexOf('<')) + '<p>[pytest-chaser: the document was cut here]</p>';
   }
-  return {html, passwords};
+  return {html, passwords, ...size};
 })()

@@ -125,8 +125,8 @@
     byId('cursor-time').textContent = seconds(t);
     for (const bar of document.querySelectorAll('#lanes .call')) bar.classList.toggle('on', bar.dataset.call === String(i));
     byId('moment').textContent = call ? `${seconds(t)}  after ${call.n}  ${call.name}` : seconds(t);
-    const frame = frameAt(t), html = documentAt(i);
-    const asDocument = mode === 'document' ? html !== null : !frame && html !== null;
+    const frame = frameAt(t), page = documentAt(i);
+    const asDocument = Boolean(page) && (mode === 'document' || !frame);
     byId('show-frame').setAttribute('aria-pressed', String(!asDocument));
     byId('show-document').setAttribute('aria-pressed', String(asDocument));
     byId('document').hidden = !asDocument;
@@ -134,7 +134,7 @@
     byId('nothing').hidden = asDocument || Boolean(frame);
     byId('nothing').textContent = 'Nothing was recorded of the page at this moment.';
     if (asDocument) {
-      if (byId('document').srcdoc !== html) byId('document').srcdoc = html;
+      showDocument(page);
     } else if (frame) {
       const source = `data:image/jpeg;base64,${frame.jpeg}`;
       if (byId('frame').src !== source) byId('frame').src = source;
@@ -144,10 +144,17 @@
 
   function documentAt(i) {
     for (let k = i; k >= 0; k--) {
-      const html = trace.snapshots[trace.calls[k].snapshot];
-      if (html !== undefined) return html;
+      const page = trace.snapshots[trace.calls[k].snapshot];
+      if (page) return page;
     }
     return null;
+  }
+
+  function showDocument(page) {
+    const inside = byId('document'), box = byId('view'), width = page.width || 800, height = page.height || 600;
+    const scale = Math.min((box.clientWidth - 20) / width, (box.clientHeight - 20) / height, 1.5);
+    inside.style.cssText = `width:${width}px;height:${height}px;transform:scale(${scale.toFixed(4)})`;
+    if (inside.srcdoc !== page.html) inside.srcdoc = page.html;
   }
 
   const tabs = {
@@ -224,7 +231,7 @@
   function networkTable() {
     return table(['time', 'method', 'status', 'took', 'bytes', 'kind', 'address'], trace.network.map(r => ({
       t: r.t, kind: isBad(r) ? 'bad' : '',
-      cells: [['time', seconds(r.t)], ['', r.method], ['status', r.failure || r.status || '…'], ['num', took(r.d)],
+      cells: [['time', seconds(r.t)], ['', r.method], ['status', r.failure || r.status || (r.canceled ? 'given up' : '…')], ['num', took(r.d)],
         ['num', r.cached ? 'cache' : r.size.toLocaleString()], ['', r.kind.toLowerCase()], ['text', r.url]],
     })), 'The page made no request.');
   }
