@@ -10,7 +10,7 @@ import inspect
 import logging
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .._exceptions import CdpError
@@ -21,7 +21,7 @@ from ._handler_places import HandlerThreads, LoopPlace, Place, place_here
 from ._locator import Locator
 from ._loop import LoopThread
 from ._view_callbacks import ACTING, REGISTERING, Callback, Handler, Predicate
-from ._waiting_for_loop import wait_blocking
+from ._waiting_for_loop import wait_async, wait_blocking
 from ._wrapping import convert, is_live
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_END = object()
 # Work that promises to end by a timeout of its own.
 _KEEPS_TIME = ("waitFor", "wait_for", "goto", "reload", "goBack", "goForward", "setContent", "expect")
 
@@ -100,7 +101,31 @@ class ViewContext:
     def _one_out(self, value: Any) -> Any:
         if isinstance(value, Callback):
             return value.function
+        if inspect.isgenerator(value):
+            return self._steps(value)
+        if inspect.isasyncgen(value):
+            return self._blocking_steps(value) if self.blocking else self._async_steps(value)
         return self.view(value) if is_live(type(value)) and not is_view(value) else value
+
+    def _steps(self, generator: Generator[Any, Any, Any]) -> Iterator[Any]:
+        while (item := self.here(functools.partial(next, generator, _END))) is not _END:
+            yield self.out(item)
+
+    def _blocking_steps(self, generator: AsyncGenerator[Any, Any]) -> Iterator[Any]:
+        while True:
+            try:
+                item = self.wait(self.start(generator.__anext__, "__anext__", generator))
+            except StopAsyncIteration:
+                return
+            yield item
+
+    async def _async_steps(self, generator: AsyncGenerator[Any, Any]) -> AsyncIterator[Any]:
+        while True:
+            try:
+                item = await wait_async(self.start(generator.__anext__, "__anext__", generator))
+            except StopAsyncIteration:
+                return
+            yield self.out(item)
 
     def into(self, value: Any) -> Any:
         """Turn what a test or its callback gives into what pyppeteer knows."""
@@ -172,8 +197,21 @@ class ViewContext:
 
     def retire(self) -> None:
         """End the views: handlers run no more, and a further call raises an error that says so. Idempotent."""
+        if self.retired:
+            return
         self.retired = True
         self.threads.close()
+        try:
+            self.loop.call(self._remove_handlers)
+        except CdpError:
+            # The loop has ended, and with it every handler.
+            pass
+
+    def _remove_handlers(self) -> None:
+        for event in list(self.page.event_names()):
+            for handler in self.page.listeners(event):
+                if isinstance(handler, Callback) and handler.context is self:
+                    self.page.remove_listener(event, handler)
 
     def _check(self) -> None:
         if self.retired:

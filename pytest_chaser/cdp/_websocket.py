@@ -1,27 +1,16 @@
-"""The WebSocket under a CDP connection: websockets' framing without its tasks and queues.
-
-Those cost several steps of the loop for each message; here a message is delivered while it is being read.
-"""
+"""The WebSocket under a CDP connection: the handshake, and messages that are delivered while they are being read."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import hashlib
-import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
 from typing import cast
 
-from websockets.connection import Connection as Framing
-from websockets.connection import Side, State
-from websockets.frames import Close, Frame, Opcode
-
-# websockets logs each message at DEBUG, which may hold what a test types into a password field. A logger outside the
-# hierarchy keeps it out of the test's captured log.
-_quiet = logging.Logger("chaser.websocket", level=logging.CRITICAL)  # noqa: LOG001
-_quiet.addHandler(logging.NullHandler())
+from ._framing import Decoder, Opcode, ProtocolError, encode
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _LONGEST_HEAD = 65_536
@@ -48,11 +37,11 @@ class WebSocket(asyncio.Protocol):
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._framing: Framing | None = None
+        self._decoder: Decoder | None = None
+        self._close_sent = False
         self._head = bytearray()
         self._answered: asyncio.Future[None] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
-        self._parts: list[bytes] = []
         self._messages: deque[bytes] = deque()
         self._delivering = False
         self._on_message: Callable[[bytes], None] | None = None
@@ -76,10 +65,10 @@ class WebSocket(asyncio.Protocol):
         await self._answered
         head, _, rest = bytes(self._head).partition(b"\r\n\r\n")
         _check_answer(head, key)
-        self._framing = Framing(Side.CLIENT, State.OPEN, max_size=None, logger=_quiet)
+        self._decoder = Decoder()
         self._head.clear()
         if rest:
-            self._receive(rest)
+            self._receive(self._decoder, rest)
 
     def listen(self, on_message: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
         """Deliver what has come and will come; `on_end` is called once, after the last message."""
@@ -90,8 +79,7 @@ class WebSocket(asyncio.Protocol):
     @property
     def open(self) -> bool:
         """Whether messages can be sent."""
-        framing = self._framing
-        return framing is not None and framing.state is State.OPEN and not self._transport.is_closing()
+        return self._decoder is not None and not self._close_sent and not self._transport.is_closing()
 
     @property
     def moved(self) -> tuple[int, int]:
@@ -100,21 +88,22 @@ class WebSocket(asyncio.Protocol):
 
     def send_text(self, text: str) -> None:
         """Put one message on the wire; the socket is open."""
-        self._framed().send_text(text.encode())
-        self._flush()
+        self._transport.write(encode(Opcode.TEXT, text.encode()))
 
     def send_ping(self) -> None:
         """Ask for a sign of life. The pong is not waited for: its bytes are counted like any other."""
-        self._framed().send_ping(b"chaser")
-        self._flush()
+        self._transport.write(encode(Opcode.PING, b"chaser"))
 
     async def close(self, patience: float) -> None:
         """Close the connection with a closing handshake that may take `patience` seconds, or else without."""
         if self.open:
-            self._framed().send_close(1000)
-            self._flush()
+            self._send_close(1000)
             await asyncio.wait([self._closed], timeout=patience)
         await self.abort()
+
+    def _send_close(self, code: int) -> None:
+        self._close_sent = True
+        self._transport.write(encode(Opcode.CLOSE, code.to_bytes(2, "big")))
 
     async def abort(self) -> None:
         """Drop the connection now, without a word to the other side."""
@@ -127,16 +116,15 @@ class WebSocket(asyncio.Protocol):
 
     def why_closed(self) -> str:
         """Return in plain words how the connection ended."""
-        framing = self._framing
-        close: Close | None = framing.close_rcvd if framing is not None else None
-        if close is not None:
-            return f"the other side closed it with code {close.code}{f' ({close.reason})' if close.reason else ''}"
+        if self._decoder is not None and self._decoder.close is not None:
+            code, reason = self._decoder.close
+            return f"the other side closed it with code {code}{f' ({reason})' if reason else ''}"
         if isinstance(self._error, ConnectionResetError | BrokenPipeError):
             return "the other side reset it"
+        if isinstance(self._error, ProtocolError):
+            return f"the other side broke the WebSocket protocol with {self._error}"
         if self._error is not None:
             return f"{type(self._error).__name__}: {self._error}"
-        if framing is not None and framing.parser_exc is not None and not isinstance(framing.parser_exc, EOFError):
-            return f"the other side broke the WebSocket protocol ({framing.parser_exc})"
         return "the other side ended it without a closing handshake"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -144,8 +132,8 @@ class WebSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += len(data)
-        if self._framing is not None:
-            self._receive(data)
+        if self._decoder is not None:
+            self._receive(self._decoder, data)
             return
         self._head += data
         if not self._answered.done():
@@ -154,50 +142,34 @@ class WebSocket(asyncio.Protocol):
             elif len(self._head) > _LONGEST_HEAD:
                 self._answered.set_exception(HandshakeError("its answer has no end"))
 
-    def eof_received(self) -> None:
-        if self._framing is not None and not self._framing.reader.eof:
-            self._framing.receive_eof()
-            self._framing.data_to_send()
-        # Returning nothing closes the transport.
-
     def connection_lost(self, exc: Exception | None) -> None:
-        self._error = exc
-        if self._framing is not None and not self._framing.reader.eof:
-            self._framing.receive_eof()
-            self._framing.data_to_send()
+        self._error = self._error or exc
         if not self._answered.done():
             self._answered.set_exception(HandshakeError("it ended the connection during the handshake"))
         self._closed.set_result(None)
         self._deliver()
 
-    def _framed(self) -> Framing:
-        if self._framing is None:
-            raise RuntimeError("the WebSocket is not open yet")
-        return self._framing
-
-    def _receive(self, data: bytes) -> None:
-        framing = self._framed()
-        framing.receive_data(data)
-        for frame in framing.events_received():
-            if isinstance(frame, Frame):
-                self._take(frame)
-        self._flush()
+    def _receive(self, decoder: Decoder, data: bytes) -> None:
+        if self._error is not None or decoder.close is not None:
+            return
+        try:
+            decoder.feed(data)
+        except ProtocolError as error:
+            self._error = error
+            self.drop()
+            return
+        if decoder.messages:
+            self._messages.extend(decoder.messages)
+            decoder.messages.clear()
+        for ping in decoder.pings:
+            self._transport.write(encode(Opcode.PONG, ping))
+        decoder.pings.clear()
+        if decoder.close is not None:
+            if not self._close_sent:
+                self._send_close(decoder.close[0] if decoder.close[0] != 1005 else 1000)
+            # Both sides have said it, so whoever is first may end the connection.
+            self._transport.close()
         self._deliver()
-
-    def _take(self, frame: Frame) -> None:
-        if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-            self._parts.append(frame.data)
-            if frame.fin:
-                self._messages.append(self._parts[0] if len(self._parts) == 1 else b"".join(self._parts))
-                self._parts.clear()
-        elif frame.opcode is Opcode.CLOSE:
-            # Both sides have said it: our framing has answered already.
-            self._loop.call_soon(self._transport.close)
-
-    def _flush(self) -> None:
-        for data in self._framed().data_to_send():
-            if data:
-                self._transport.write(data)
 
     def _deliver(self) -> None:
         if self._delivering or self._on_message is None:

@@ -12,13 +12,14 @@ import signal
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pyppeteer.element_handle
 import pyppeteer.page
 import pytest
 import trio
+from pyee import EventEmitter
 from pyppeteer.errors import ElementHandleError
 from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 
@@ -298,6 +299,44 @@ def test_ctrl_c_interrupts_a_call_at_once(view: Any) -> None:
         view.waitForSelector("#never")
     assert time.monotonic() - started < 2
     assert view.title() == "Home"
+
+
+class Frames(EventEmitter):
+    """Something on the loop thread that gives what it has one by one."""
+
+    def __init__(self, page: Any) -> None:
+        super().__init__()
+        self._page = page
+
+    def one_by_one(self) -> Iterator[Any]:
+        yield from self._page.frames
+
+    async def slowly(self) -> AsyncIterator[Any]:
+        for frame in self._page.frames:
+            await asyncio.sleep(0)
+            yield frame
+
+
+def test_generators_give_views(view: Any, page: Any, loop_thread: Any) -> None:
+    page.walk = Frames(page)
+    assert [frame is view.mainFrame for frame in view.walk.one_by_one()] == [True]
+    assert [frame is view.mainFrame for frame in view.walk.slowly()] == [True]
+    other = async_view(page, loop_thread)
+
+    async def main() -> None:
+        assert [frame is other.mainFrame for frame in other.walk.one_by_one()] == [True]
+        assert [frame is other.mainFrame async for frame in other.walk.slowly()] == [True]
+
+    asyncio.run(main())
+
+
+def test_the_handlers_of_a_retired_page_are_gone(page: Any, loop_thread: Any) -> None:
+    view = sync_view(page, loop_thread)
+    before = len(page.listeners("console"))
+    view.on("console", lambda message: None)
+    assert len(page.listeners("console")) == before + 1
+    retire(view)
+    assert len(page.listeners("console")) == before
 
 
 def test_a_value_can_be_made_a_view_like_another(view: Any, page: Any) -> None:
