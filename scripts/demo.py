@@ -44,7 +44,8 @@ def problems(outcome: Path) -> list[str]:
     """Return what is not as it should be, one sentence each."""
     if not outcome.exists():
         return ["pytest ended before it wrote its results; see above"]
-    passed, failed = set(), set()
+    passed: set[str] = set()
+    failed: set[str] = set()
     for case in ElementTree.parse(outcome).iter("testcase"):
         broken = case.find("failure") is not None or case.find("error") is not None
         (failed if broken else passed).add(case.get("name", "?"))

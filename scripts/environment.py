@@ -118,7 +118,15 @@ class Environment:
 
     def _install(self, *arguments: str) -> None:
         say(f"pip install {' '.join(arguments)}")
-        command = [self.bin / "python", "-m", "pip", "install", "-qq", "--disable-pip-version-check", *arguments]
+        command: list[str | Path] = [
+            self.bin / "python",
+            "-m",
+            "pip",
+            "install",
+            "-qq",
+            "--disable-pip-version-check",
+            *arguments,
+        ]
         if not call(command):
             shutil.rmtree(self.path, ignore_errors=True)
             raise SetupError("pip could not install what is needed; its own message stands above")
