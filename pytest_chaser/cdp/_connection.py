@@ -36,19 +36,45 @@ _ATTACHING = frozenset({"Target.attachToTarget", "Target.setAutoAttach"})
 class _Call:
     """One call that waits for its answer."""
 
-    __slots__ = ("future", "method", "session_id", "timer")
+    __slots__ = ("calls", "future", "id", "method", "operation", "session_id", "timer")
 
-    def __init__(self, future: asyncio.Future[Any], method: str, session_id: str | None) -> None:
+    def __init__(
+        self, calls: dict[int, _Call], call_id: int, future: asyncio.Future[Any], method: str, session_id: str | None
+    ) -> None:
+        self.calls = calls
+        self.id = call_id
         self.future = future
         self.method = method
         self.session_id = session_id
         self.timer: asyncio.TimerHandle | None = None
+        self.operation = Operations.current()
+        calls[call_id] = self
+        if self.operation is not None:
+            self.operation.call_started()
+        future.add_done_callback(self.ended)
+
+    def ended(self, future: asyncio.Future[Any]) -> None:
+        """Forget the call: the done callback of its future, which a cancelled one ends with too."""
+        self.calls.pop(self.id, None)
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.operation is not None:
+            self.operation.call_ended(future.get_loop().time())
+        if not future.cancelled():
+            # pyppeteer drops many answers unread; an error among them is no news at the end of the run.
+            future.exception()
 
 
-def _retrieve(future: asyncio.Future[Any]) -> None:
-    # pyppeteer drops many answers unread; an error among them is no news at the end of the run.
-    if not future.cancelled():
-        future.exception()
+def _expire(call: _Call, limit: float) -> None:
+    if not call.future.done():
+        call.future.set_exception(
+            CdpTimeout(
+                f"the browser did not answer {call.method} within {limit:g} s; raise --chaser-call-timeout if the page "
+                "really needs longer",
+                call=call.method,
+                timeout=limit,
+            )
+        )
 
 
 class _Emitter(EventEmitter):
@@ -148,7 +174,6 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         if self.lost is not None:
             return self.failed(SessionLost(self.lost.message))
         future: asyncio.Future[Any] = self._loop.create_future()
-        future.add_done_callback(_retrieve)
         self._lastId += 1
         call_id = self._lastId
         if method in _ATTACHING:
@@ -159,15 +184,11 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         try:
             text = json.dumps(message, separators=(",", ":"))
         except (TypeError, ValueError) as error:
-            future.set_exception(error)
-            return future
-        call = _Call(future, method, session_id)
-        self._calls[call_id] = call
-        future.add_done_callback(lambda _: self._forget(call_id))
-        self._operations.call_started(future)
+            return self.failed(error)
+        call = _Call(self._calls, call_id, future, method, session_id)
         limit = limit_here(self.call_timeout)
         if limit is not None:
-            call.timer = self._loop.call_later(limit, self._expire, call_id, limit)
+            call.timer = self._loop.call_later(limit, _expire, call, limit)
         if self._websocket.open:
             self._websocket.send_text(text)
         # Else the end is about to be told, and fails this call with the rest.
@@ -190,25 +211,8 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         """
         future: asyncio.Future[Any] = self._loop.create_future()
         future.set_exception(error)
-        _retrieve(future)
+        future.exception()
         return future
-
-    def _forget(self, call_id: int) -> None:
-        call = self._calls.pop(call_id, None)
-        if call is not None and call.timer is not None:
-            call.timer.cancel()
-
-    def _expire(self, call_id: int, limit: float) -> None:
-        call = self._calls.get(call_id)
-        if call is not None and not call.future.done():
-            call.future.set_exception(
-                CdpTimeout(
-                    f"the browser did not answer {call.method} within {limit:g} s; raise --chaser-call-timeout if the "
-                    "page really needs longer",
-                    call=call.method,
-                    timeout=limit,
-                )
-            )
 
     def fail_calls(self, session_id: str, why: str) -> None:
         """Fail the pending calls of one session, in pyppeteer's words."""

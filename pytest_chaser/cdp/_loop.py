@@ -58,16 +58,21 @@ class LoopThread:
         """Return whether the caller runs on this very thread."""
         return threading.current_thread() is self._thread
 
-    def submit(self, coro: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Start a coroutine on the loop and return its future. Cancelling the future cancels the coroutine."""
+    def submit(
+        self, coro: Coroutine[Any, Any, T], future: concurrent.futures.Future[T] | None = None
+    ) -> concurrent.futures.Future[T]:
+        """Start a coroutine on the loop and return its future. Cancelling the future cancels the coroutine.
+
+        Who hands in a future can cancel it wherever an interrupt strikes, also before this returns.
+        """
+        if future is None:
+            future = concurrent.futures.Future()
         try:
             self._check()
+            self._loop.call_soon_threadsafe(self._start, coro, future)
         except CdpError:
             coro.close()
             raise
-        future: concurrent.futures.Future[T] = concurrent.futures.Future()
-        try:
-            self._loop.call_soon_threadsafe(self._start, coro, future)
         except RuntimeError:
             coro.close()
             raise CdpError(_CLOSED) from None
@@ -94,9 +99,9 @@ class LoopThread:
         if self.here():
             coro.close()
             raise CdpError("a blocking call on the connection's own thread would wait for itself")
-        future = self.submit(coro)
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
         try:
-            return future.result(timeout)
+            return self.submit(coro, future).result(timeout)
         except concurrent.futures.CancelledError:
             raise CdpError("the call was cancelled because its loop is being closed") from None
         except BaseException as error:

@@ -30,10 +30,14 @@ class Operation:
         self.touched = now
         self.error: Exception | None = None
 
-    def answered(self, future: asyncio.Future[Any]) -> None:
-        """Note the end of a CDP call: the done callback of its future."""
+    def call_started(self) -> None:
+        """Note that a CDP call of this operation is on its way."""
+        self.pending += 1
+
+    def call_ended(self, now: float) -> None:
+        """Note the end of a CDP call."""
         self.pending -= 1
-        self.touched = future.get_loop().time()
+        self.touched = now
 
     def abort(self, error: Exception) -> None:
         """End the operation with `error`, unless it is over or ending already."""
@@ -69,12 +73,9 @@ class Operations:
             _current.reset(token)
 
     @staticmethod
-    def call_started(future: asyncio.Future[Any]) -> None:
-        """Count a CDP call towards the operation that makes it."""
-        operation = _current.get()
-        if operation is not None:
-            operation.pending += 1
-            future.add_done_callback(operation.answered)
+    def current() -> Operation | None:
+        """Return the operation that runs here and now."""
+        return _current.get()
 
     def sweep(self) -> None:
         """End the operations that wait in vain."""

@@ -114,7 +114,7 @@ class ViewContext:
     def _blocking_steps(self, generator: AsyncGenerator[Any, Any]) -> Iterator[Any]:
         while True:
             try:
-                item = self.wait(self.start(generator.__anext__, "__anext__", generator))
+                item = self.block(generator.__anext__, "__anext__", generator)
             except StopAsyncIteration:
                 return
             yield item
@@ -171,6 +171,20 @@ class ViewContext:
         origin = observer.origin() if observer is not None else None
         return self.loop.submit(self.perform(work, name, target, origin))
 
+    def block(self, work: Callable[[], Any], name: str, target: Any) -> Any:
+        """Do work on the loop thread and block until it is done; other handlers may run meanwhile."""
+        __tracebackhide__ = True
+        self._check()
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        try:
+            self.loop.submit(self.perform(work, name, target), future)
+            with self.threads.blocking():
+                return self.out(wait_blocking(future))
+        except BaseException:
+            # An interrupt may strike anywhere in here.
+            future.cancel()
+            raise
+
     async def perform(self, work: Callable[[], Any], name: str, target: Any, origin: Any = None) -> Any:
         result = work()
         if not inspect.isawaitable(result):
@@ -188,12 +202,6 @@ class ViewContext:
             raise
         observer.call_ended(call)
         return outcome
-
-    def wait(self, future: concurrent.futures.Future[Any]) -> Any:
-        """Block until work that was started is done; other handlers may run meanwhile."""
-        __tracebackhide__ = True
-        with self.threads.blocking():
-            return self.out(wait_blocking(future))
 
     def retire(self) -> None:
         """End the views: handlers run no more, and a further call raises an error that says so. Idempotent."""

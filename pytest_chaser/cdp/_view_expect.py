@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import functools
 from collections.abc import Callable, Generator
 from types import TracebackType
@@ -95,29 +94,30 @@ async def _wait_for_event(
 
 
 class _Wait:
-    """A wait that has begun on the loop thread."""
+    """A wait on the loop thread: `begin` listens once it is done, `end` gives what came."""
 
     def __init__(self, context: ViewContext, work: Callable[[], Any]) -> None:
-        self._context = context
+        self.context = context
         self._work = work
         self._task: asyncio.Task[Any] | None = None
 
-    def begin(self) -> concurrent.futures.Future[None]:
-        """Start the wait; it listens once the returned future is done."""
-        return self._context.start(self._begin, "expect", self._context.page)
+    def block(self, step: Callable[[], Any]) -> Any:
+        __tracebackhide__ = True
+        return self.context.block(step, "expect", self.context.page)
 
-    async def _begin(self) -> None:
-        work = self._context.perform(self._work, "expect", self._context.page)
+    async def wait(self, step: Callable[[], Any]) -> Any:
+        __tracebackhide__ = True
+        return self.context.out(await wait_async(self.context.start(step, "expect", self.context.page)))
+
+    async def begin(self) -> None:
+        work = self.context.perform(self._work, "expect", self.context.page)
         self._task = asyncio.ensure_future(work)
         self._task.add_done_callback(consume)
         # The first step of the wait registers its listeners.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
-    def end(self) -> concurrent.futures.Future[Any]:
-        return self._context.start(self._end, "expect", self._context.page)
-
-    async def _end(self) -> Any:
+    async def end(self) -> Any:
         if self._task is None:
             raise CdpError("the wait has not begun: use it in a `with` statement")
         return await self._task
@@ -125,19 +125,18 @@ class _Wait:
     def cancel(self) -> None:
         task = self._task
         if task is not None and not task.done():
-            self._context.here(task.cancel)
+            self.context.here(task.cancel)
 
 
 class SyncExpectation:
     """A wait for sync tests. `value` is what was waited for; the end of the block waits for it."""
 
     def __init__(self, context: ViewContext, work: Callable[[], Any]) -> None:
-        self._context = context
         self._wait = _Wait(context, work)
 
     def __enter__(self) -> SyncExpectation:  # noqa: PYI034 - `Self` needs Python 3.11
         __tracebackhide__ = True
-        self._context.wait(self._wait.begin())
+        self._wait.block(self._wait.begin)
         return self
 
     def __exit__(
@@ -147,24 +146,23 @@ class SyncExpectation:
         if kind is not None:
             self._wait.cancel()
         else:
-            self._context.wait(self._wait.end())
+            self._wait.block(self._wait.end)
 
     @property
     def value(self) -> Any:
         __tracebackhide__ = True
-        return self._context.wait(self._wait.end())
+        return self._wait.block(self._wait.end)
 
 
 class AsyncExpectation:
     """A wait for async tests. `await wait.value` is what was waited for; the end of the block waits for it."""
 
     def __init__(self, context: ViewContext, work: Callable[[], Any]) -> None:
-        self._context = context
         self._wait = _Wait(context, work)
 
     async def __aenter__(self) -> AsyncExpectation:  # noqa: PYI034
         __tracebackhide__ = True
-        await wait_async(self._wait.begin())
+        await self._wait.wait(self._wait.begin)
         return self
 
     async def __aexit__(
@@ -174,18 +172,17 @@ class AsyncExpectation:
         if kind is not None:
             self._wait.cancel()
         else:
-            await wait_async(self._wait.end())
+            await self._wait.wait(self._wait.end)
 
     @property
     def value(self) -> _Value:
-        return _Value(self._context, self._wait)
+        return _Value(self._wait)
 
 
 class _Value:
     """Awaitable as often as one likes; not a coroutine, so looking at it without awaiting warns about nothing."""
 
-    def __init__(self, context: ViewContext, wait: _Wait) -> None:
-        self._context = context
+    def __init__(self, wait: _Wait) -> None:
         self._wait = wait
 
     def __await__(self) -> Generator[Any, None, Any]:
@@ -193,4 +190,4 @@ class _Value:
 
     async def _get(self) -> Any:
         __tracebackhide__ = True
-        return self._context.out(await wait_async(self._wait.end()))
+        return await self._wait.wait(self._wait.end)

@@ -146,7 +146,7 @@ class SyncView(View):
             work = self._chaser_work(name, method, args, kwargs)
             if context.loop.here():
                 return context.out(_at_once(work(), name))
-            return context.wait(context.start(work, name, target))
+            return context.block(work, name, target)
 
         return call
 

@@ -167,7 +167,9 @@ def test_an_operation_with_a_call_on_its_way_is_left_to_it(loop: LoopThread) -> 
         call: asyncio.Future[int] = running.create_future()
 
         async def ask() -> int:
-            operations.call_started(call)
+            operation = operations.current()
+            assert operation is not None
+            operation.call_started()
             return await call
 
         work = asyncio.ensure_future(operations.run(ask(), "Page.evaluate", 0.0))
