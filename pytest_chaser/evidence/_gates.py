@@ -33,10 +33,10 @@ def _failed_requests(recorder: Recorder) -> Iterable[NetworkEntry]:
 
 
 GATES: dict[str, tuple[str, Callable[[Recorder], Iterable[ConsoleEntry | NetworkEntry]]]] = {
-    "console-error": ("error on the console", _console_errors),
-    "page-error": ("uncaught error in the page", _page_errors),
-    "http-5xx": ("answer with a 5xx status", _server_errors),
-    "request-failed": ("request without an answer", _failed_requests),
+    "console-error": ("error{s} on the console", _console_errors),
+    "page-error": ("uncaught error{s} in the page", _page_errors),
+    "http-5xx": ("answer{s} with a 5xx status", _server_errors),
+    "request-failed": ("request{s} without an answer", _failed_requests),
 }
 
 
@@ -50,8 +50,8 @@ def violations(recorders: Iterable[Recorder], options: EvidenceOptions) -> list[
         found = [str(entry) for recorder in recorders for entry in select(recorder)]
         found = [text for text in found if not _ignored(text, options.ignore)]
         if found:
-            plural = "" if len(found) == 1 else "s"
-            lines.append(f"{len(found)} {what}{plural} (--chaser-fail-on {name}):")
+            shown = what.format(s="" if len(found) == 1 else "s")
+            lines.append(f"{len(found)} {shown} (--chaser-fail-on {name}):")
             lines += [f"  {text}" for text in found[:_SHOWN]]
             if len(found) > _SHOWN:
                 lines.append(f"  ... and {len(found) - _SHOWN} more")

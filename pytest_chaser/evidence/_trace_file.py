@@ -32,7 +32,7 @@ def trace_file(
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     for mark, text in (
         ("@SCRIPT_HASH@", f"'sha256-{digest}'"),
-        ("@TITLE@", html.escape(node_id)),
+        ("@TITLE@", html.escape(redactor.text(node_id))),
         ("@STYLE@", style),
         ("@SCRIPT@", script),
         # Last: nothing in the data can be taken for a mark.
