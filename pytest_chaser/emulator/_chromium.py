@@ -132,7 +132,7 @@ def _spawn(chrome: Path, phone: Phone, folder: Path, *, headed: bool,
         pid = os.posix_spawn(
             chrome,
             argv,
-            os.environ,
+            {**os.environ, "TMPDIR": str(folder)},
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, null, 0),
                 (os.POSIX_SPAWN_DUP2, stderr, 1),

@@ -15,6 +15,10 @@ from pathlib import Path
 from . import _watchdog
 from ._settings import EmulatorError
 
+# A browser makes a socket in its temporary folder, which is its profile here so that nothing is left elsewhere; the
+# path of a socket has 107 characters at most, of which folders and names below the parent take 73.
+LONGEST_PARENT = 34
+
 
 class ProfileRoot:
     """The folder of one server's profiles, locked for the server's life.
@@ -25,7 +29,11 @@ class ProfileRoot:
     """
 
     def __init__(self, parent: Path | None = None) -> None:
-        self._parent = parent or Path(tempfile.gettempdir()) / f"chaser-embedded-{os.getuid()}"
+        self._parent = parent or default_parent(Path(tempfile.gettempdir()))
+        if len(str(self._parent)) > LONGEST_PARENT:
+            raise EmulatorError(
+                f"{self._parent} is too long for a browser's socket: at most {LONGEST_PARENT} characters"
+            )
         self._parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = self._parent.stat()
         # A folder in /tmp that somebody else made could hold links to anywhere.
@@ -44,7 +52,7 @@ class ProfileRoot:
         )
 
     def new_profile(self) -> Path:
-        return Path(tempfile.mkdtemp(prefix="profile-", dir=self.path))
+        return Path(tempfile.mkdtemp(prefix="p-", dir=self.path))
 
     def sweep_dead(self) -> None:
         """End the browsers and remove the profiles of servers that died with their watchdogs. Blocks."""
@@ -76,6 +84,13 @@ class ProfileRoot:
             yield
         finally:
             os.close(fd)
+
+
+def default_parent(temporary: Path) -> Path:
+    """Return the folder of all servers' profiles, in /tmp where the temporary folder's name is too long."""
+    name = f"chaser-embedded-{os.getuid()}"
+    parent = temporary / name
+    return parent if len(str(parent)) <= LONGEST_PARENT else Path("/tmp") / name
 
 
 def remove_profile(path: Path) -> None:

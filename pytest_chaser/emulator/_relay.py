@@ -18,8 +18,8 @@ CHUNK = 1 << 18
 # How many full chunks are passed on in one turn of the loop before others get theirs.
 BURST = 8
 HEAD_LIMIT = 1 << 16
-# Chromium leaves Nagle's algorithm on: a second small event waits until the first is acknowledged, which a receiver puts
-# off for up to 40 ms. Linux forgets this option, so it is set anew after each read.
+# Chromium leaves Nagle's algorithm on: a second small event waits until the first is acknowledged, which a receiver
+# puts off for up to 40 ms. Linux forgets this option, so it is set anew after each read.
 QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _buffer = memoryview(bytearray(CHUNK))
 
