@@ -28,11 +28,13 @@ from ._reaper import doubt_from, inherit, known_in
 from ._service import Service
 from ._settings import BrokerSettings, ledger_folder
 from ._stock import Stock
-from ._upstream import Spec, Upstream
+from ._upstream import POLL_INTERVAL, Spec, Upstream
 from ._wire import Address
 
 logger = logging.getLogger(__name__)
 
+# The embedded server is in this very process.
+_LOCAL_POLL_INTERVAL = 0.05
 _POST_TIMEOUT, _CALL_TIMEOUT = 90.0, 20.0
 # How long a broker that nobody has asked for anything waits for the first one who does.
 _FIRST_HOLDER_WITHIN = 60.0
@@ -82,7 +84,15 @@ class _Broker:
         deletes = Deletes(client, self._record, server_clock, lambda session_id, how: service.settled(session_id, how))
         stock = Stock(deletes, account, loop.time)
         doubts = Doubts(client, deletes, lambda: known_in(folder), exclusive=settings.exclusive)
-        upstream = Upstream(client, patient_client, self._record, server_clock, loop.time, lost=doubts.add)
+        upstream = Upstream(
+            client,
+            patient_client,
+            self._record,
+            server_clock,
+            loop.time,
+            lost=doubts.add,
+            poll_interval=_LOCAL_POLL_INTERVAL if settings.mode == "local" else POLL_INTERVAL,
+        )
         spec = Spec(settings.ttl or default_ttl(settings.mode, settings.scope), settings.profile)
         self._pool = Pool(settings, stock, upstream, account, spec, loop.time)
         if problem is not None:

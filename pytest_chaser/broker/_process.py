@@ -32,7 +32,8 @@ _BOOTSTRAP = (
 )
 # The key comes over stdin; a user's warning filters and test settings are not meant for the broker.
 _NOT_INHERITED = frozenset({"CHASER_KEY", "PYTHONWARNINGS", "PYTEST_ADDOPTS", "PYTEST_CURRENT_TEST", "PYTHONSTARTUP"})
-_WINDOWS_FLAGS = 0x00000008 | 0x00000200 | 0x01000000
+# Written out, since `subprocess` has these names on Windows only.
+_DETACHED_PROCESS, _CREATE_NEW_PROCESS_GROUP, _CREATE_BREAKAWAY_FROM_JOB = 0x00000008, 0x00000200, 0x01000000
 
 
 def start_broker(settings: BrokerSettings, key: str | None) -> None:
@@ -70,15 +71,7 @@ def is_held(path: Path) -> bool:
 def _spawn(settings: BrokerSettings, key: str | None, starting: FileLock) -> None:
     log = os.open(settings.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _BOOTSTRAP, _PACKAGE_ROOT],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            cwd=settings.run_folder if sys.platform == "win32" else "/",
-            env={name: value for name, value in os.environ.items() if name not in _NOT_INHERITED},
-            **detached_options(sys.platform),
-        )
+        process = _detached(log, settings)
     finally:
         os.close(log)
     told = [settings.to_json(), json.dumps(key), json.dumps([os.getpid(), start_time(os.getpid())])]
@@ -90,13 +83,34 @@ def _spawn(settings: BrokerSettings, key: str | None, starting: FileLock) -> Non
     threading.Thread(target=_wait, args=(process, starting), name="chaser-broker-start", daemon=True).start()
 
 
+def _detached(log: int, settings: BrokerSettings) -> subprocess.Popen[bytes]:
+    def start(options: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-c", _BOOTSTRAP, _PACKAGE_ROOT],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            cwd=settings.run_folder if sys.platform == "win32" else "/",
+            env={name: value for name, value in os.environ.items() if name not in _NOT_INHERITED},
+            **options,
+        )
+
+    try:
+        return start(detached_options(sys.platform))
+    except PermissionError:
+        if sys.platform != "win32":
+            raise
+        # The caller's job forbids to leave it: the broker then ends with the job, which is better than none.
+        return start(detached_options(sys.platform, leave_job=False))
+
+
 def _wait(process: subprocess.Popen[bytes], starting: FileLock) -> None:
     # The child forks and ends within its first moments (on Windows it stays); waiting for it leaves no zombie.
     process.wait()
     starting.release()
 
 
-def detached_options(platform: str) -> Mapping[str, Any]:
+def detached_options(platform: str, *, leave_job: bool = True) -> Mapping[str, Any]:
     """Return how `Popen` takes a child out of reach of the terminal's Ctrl-C and of the caller's job.
 
     POSIX: a session of its own, and the child forks once more so that nobody has to wait for it. Windows: no console
@@ -104,7 +118,8 @@ def detached_options(platform: str) -> Mapping[str, Any]:
     of the caller's job where that allows it (`CREATE_BREAKAWAY_FROM_JOB`), so that a killed job does not take it along.
     """
     if platform == "win32":
-        return {"creationflags": _WINDOWS_FLAGS, "close_fds": True}
+        flags = _DETACHED_PROCESS | _CREATE_NEW_PROCESS_GROUP | (_CREATE_BREAKAWAY_FROM_JOB if leave_job else 0)
+        return {"creationflags": flags, "close_fds": True}
     return {"start_new_session": True, "close_fds": True}
 
 

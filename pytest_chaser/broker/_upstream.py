@@ -24,7 +24,8 @@ from ._ledger import Record
 from ._lifetimes import Lifetimes, ServerClock
 from ._upstream_errors import LostAnswer
 
-_POLL_INTERVAL, _LATE_POLL_INTERVAL = 0.75, 1.5
+# Fewer than two requests a second for each session on its way, its POST and the ends of the wait included.
+POLL_INTERVAL, _LATE_POLL_INTERVAL = 0.75, 1.5
 _LATE = 30.0
 _OVER = frozenset({SessionStatus.CLOSED.value, SessionStatus.ERROR.value})
 
@@ -49,6 +50,7 @@ class Upstream:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         lost: Callable[[Doubt], None] = lambda doubt: None,
+        poll_interval: float = POLL_INTERVAL,
     ) -> None:
         self.client = client
         self._patient_client = patient_client
@@ -57,6 +59,7 @@ class Upstream:
         self._clock = clock
         self._sleep = sleep
         self._lost = lost
+        self._poll_interval = poll_interval
         self._lifetimes = Lifetimes()
         self.soonest_ready: float | None = None
 
@@ -137,7 +140,7 @@ class Upstream:
         if trouble is not None:
             return _LATE_POLL_INTERVAL * 2
         early = 0.8 * (self.soonest_ready or 0.0) - waited
-        return max(early, _POLL_INTERVAL if waited < _LATE else _LATE_POLL_INTERVAL)
+        return max(early, self._poll_interval if waited < _LATE else _LATE_POLL_INTERVAL)
 
 
 def _nothing_was_created(error: ApiError) -> bool:
