@@ -55,7 +55,7 @@ LIMITS = {"round trips": 1.6, "goto + title": 1.05}
 class Cdp:
     """A CDP client with as little around the socket as can be."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
         self._socket = socket
         self._last_id = 0
 
@@ -108,7 +108,8 @@ async def compare(rounds: int) -> dict[str, tuple[float, float]]:
     server = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SERVER, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
-    assert server.stdout is not None and server.stdin is not None
+    assert server.stdout is not None
+    assert server.stdin is not None
     url = (await server.stdout.readline()).decode().strip()
     try:
         async with aiohttp.ClientSession(headers=KEY) as client:

@@ -15,6 +15,7 @@ from ._stub import blank_png
 TARGETS = [{"type": kind, "exclude": True} for kind in ("browser", "browser_ui", "tab", "webview", "other")] + [{}]
 # How long a page may take to draw itself before its last picture is taken from the compositor.
 PATIENCE = 2.0
+LAST_CHANCE = 1.0
 SCREENCAST = {"format": "jpeg", "quality": 60, "maxWidth": 2 * WIDTH, "maxHeight": 2 * HEIGHT}
 FRAMEBUFFER = {"format": "png"}
 
@@ -67,15 +68,24 @@ class Pages:
         session = self.front
         if session is None:
             return blank_png(WIDTH, HEIGHT)
+        drawing = asyncio.ensure_future(self._draw(session))
         try:
-            answer = await self._pipe.call(
-                "Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True}, session=session, timeout=PATIENCE
-            )
-            return base64.b64decode(answer["data"])
-        except asyncio.TimeoutError:
-            return await self._framebuffer(session)
-        except (BrowserGone, BrowserRefused) as error:
+            await asyncio.wait([drawing], timeout=PATIENCE)
+            if drawing.done():
+                return drawing.result()
+            picture = await self._framebuffer(session)
+            # A page that was only slow has a better one after all.
+            await asyncio.wait([drawing], timeout=LAST_CHANCE)
+            return drawing.result() if drawing.done() and drawing.exception() is None else picture
+        except (BrowserGone, BrowserRefused, asyncio.TimeoutError) as error:
             raise NoPicture(f"the browser gave no picture: {error}") from error
+        finally:
+            drawing.cancel()
+
+    async def _draw(self, session: str) -> bytes:
+        params = {"format": "png", "optimizeForSpeed": True}
+        answer = await self._pipe.call("Page.captureScreenshot", params, session=session, timeout=3 * PATIENCE)
+        return base64.b64decode(answer["data"])
 
     async def _framebuffer(self, session: str) -> bytes:
         """Return what the compositor shows last, which needs no answer of a page that hangs or has a dialog open."""

@@ -36,7 +36,7 @@ GREEN = "data:text/html,<meta name=viewport content='width=device-width'><body s
 class Cdp:
     """A plain CDP client."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
         self.socket = socket
         self._last_id = 0
 

@@ -138,7 +138,7 @@ def test_installing_without_root_and_sudo_gives_the_commands(
     bare_machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executable(bare_machine / "apt-get")
-    monkeypatch.setattr(browser.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(InstallFailed, match="sudo apt-get update && sudo apt-get install"):
         browser.install_browser()
 
@@ -147,7 +147,7 @@ def test_apt_updates_its_lists_before_it_installs(bare_machine: Path, monkeypatc
     made = bare_machine / "chromium"
     apt = executable(bare_machine / "apt-get")
     apt.write_text(f"#!/bin/sh\n[ $1 = update ] || {{ echo '#!/bin/sh' > {made}; /bin/chmod +x {made}; }}\n")
-    monkeypatch.setattr(browser.os, "geteuid", lambda: 0)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
     said: list[str] = []
     assert browser.install_browser(said.append) == made
     assert said == ["$ apt-get update", "$ apt-get install --yes --no-install-recommends chromium"]
@@ -157,7 +157,7 @@ def test_a_failing_package_manager_is_an_error_with_its_command(
     bare_machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executable(bare_machine / "apt-get").write_text("#!/bin/sh\nexit 100\n")
-    monkeypatch.setattr(browser.os, "geteuid", lambda: 0)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
     with pytest.raises(InstallFailed, match=r"apt-get update.*status 100"):
         browser.install_browser(lambda line: None)
 
