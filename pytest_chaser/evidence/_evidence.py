@@ -151,7 +151,8 @@ class Evidence:
     def capture(self, item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport) -> list[Piece]:
         """Keep what is asked for of this phase and give it to the reports; bounded, and never raises.
 
-        To be called from an outermost `pytest_runtest_makereport` wrapper, before any fixture is torn down.
+        To be called from an outermost `pytest_runtest_makereport` wrapper for every phase. The pages must still be open
+        then, also for the teardown's report: what fails there is a fixture of the user's that ended before the page's.
         """
         running = self._running
         if running is None or running.item is not item:
