@@ -10,6 +10,7 @@ from ._deadlines import call_limit
 from ._loop import LoopThread
 from ._options import PageOptions
 from ._page import Page
+from ._public_expect import expect
 from ._views import async_view, retire, sync_view, unwrap, view_like
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "async_view",
     "call_limit",
     "connect",
+    "expect",
     "retire",
     "sync_view",
     "unwrap",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from ._locator import Locator, describe_state
+from ._locator import Locating, Locator, describe_state
 from ._query import shown
 from ._waiting import Answer, wait_for_answer
 
@@ -92,7 +92,7 @@ class PageAssertions(_Assertions):
         await self._expect(f"to have the title {describe_text(title)}", ask, timeout=timeout, negated=negated)
 
     async def _url(self, url: Text, timeout: float | None, *, negated: bool) -> None:
-        resolve: Callable[[str], str] = getattr(self._page, "resolve_url", str)
+        resolve: Callable[[str], str] = getattr(self._page, "resolve", str)
         wanted = resolve(url) if isinstance(url, str) else url
 
         async def ask() -> tuple[bool, str]:
@@ -252,10 +252,10 @@ class LocatorAssertions(_Assertions):
 
 
 def assertions_for(subject: Any, *, timeout: float = DEFAULT_TIMEOUT) -> PageAssertions | LocatorAssertions:
-    """Return the assertions of a page, frame or locator; raises `TypeError` for anything else."""
+    """Return the assertions of a page, frame or locator of the loop thread; raises `TypeError` for anything else."""
     if isinstance(subject, Locator):
         return LocatorAssertions(subject, timeout=timeout)
-    if hasattr(subject, "evaluate") and hasattr(subject, "evaluateHandle") and hasattr(subject, "title"):
+    if isinstance(subject, Locating):
         return PageAssertions(subject, timeout=timeout)
     raise TypeError(f"expect() takes a page, a frame or a locator, not {type(subject).__name__}")
 

@@ -16,6 +16,7 @@ from pyppeteer.frame_manager import Frame as PyppeteerFrame
 from pyppeteer.util import merge_dict
 
 from ._context import never_ran
+from ._locator import Locating
 from ._wait_task import SELECTOR_PREDICATE, WaitTask
 from ._waiting import is_navigation_error
 
@@ -36,7 +37,7 @@ _XPATH = """expression => {
 }"""
 
 
-class Frame(PyppeteerFrame):
+class Frame(Locating, PyppeteerFrame):
     """One frame; `_client` is the session of the process that its present document runs in."""
 
     _client: Any

@@ -6,12 +6,12 @@ Written once as coroutines over pyppeteer's page or frame; the sync view runs th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from pyppeteer.errors import ElementHandleError
 
 from .._exceptions import CdpError, CdpTimeout
-from ._query import ACTIONABLE, CHECKED, ELEMENT, ELEMENTS, FILL, SELECT, STATE, Step, shown
+from ._query import ACTIONABLE, CHECKED, ELEMENT, FILL, SELECT, STATE, Step, shown
 from ._waiting import Answer, Outcome, is_navigation_error, wait_for_answer
 
 DEFAULT_TIMEOUT = 30.0
@@ -22,6 +22,14 @@ class Document(Protocol):
 
     async def evaluate(self, pageFunction: str, *args: Any) -> Any: ...
     async def evaluateHandle(self, pageFunction: str, *args: Any) -> Any: ...
+
+
+class Locating:
+    """What a page and a frame gain: `locator`."""
+
+    def locator(self, css: str, *, has_text: str | None = None) -> Locator:
+        """Return a locator of the elements that match `css` and hold the text; nothing is asked of the page yet."""
+        return Locator(cast("Document", self), [Step(css=css, has_text=has_text)])
 
 
 class Locator:
@@ -69,7 +77,7 @@ class Locator:
 
     async def count(self) -> int:
         """Return how many elements match now."""
-        return int(await self._ask_now(ELEMENTS))
+        return int((await self.state())["count"])
 
     async def is_visible(self) -> bool:
         """Return whether an element matches now and the first one is visible."""

@@ -25,6 +25,7 @@ from ._download import Download, Downloads
 from ._events import Dispatch
 from ._expose import Bindings
 from ._frames import FrameManager
+from ._locator import Locating
 from ._navigation import Navigation, Watcher
 from ._network import NetworkManager
 from ._observer import Observer
@@ -36,7 +37,7 @@ from ._storage_state import read
 from ._targets import Targets
 
 
-class Page(Navigation, Dispatch, pyppeteer.page.Page):
+class Page(Navigation, Locating, Dispatch, pyppeteer.page.Page):
     """One tab. Everything of pyppeteer's page, and what that lacks on a current Chromium.
 
     More events: `popup` (a page that this one opened), `download`. It belongs to the loop that it was opened on.

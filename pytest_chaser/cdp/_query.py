@@ -154,9 +154,8 @@ ACTIONABLE = _question(
 
 # The one element of a locator that was found actionable, or null if it is gone again.
 ELEMENT = _question("steps", "return find(steps)[0] || null;")
-ELEMENTS = _question("steps", "return find(steps).length;")
 
-# As if typed over what was there: `execCommand` gives the events that a keyboard gives and obeys maxlength; kinds of
+# As if typed over what was there: `execCommand` gives the input event of typing and obeys maxlength; kinds of
 # input that nobody types into (date, color, range) take the value itself.
 FILL = r"""
 (element, value) => {
