@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._client import AsyncChaserClient, ChaserClient, RetryPolicy
     from ._exceptions import (
         ApiConnectionError,
         ApiError,
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
         SessionNotOpen,
     )
     from ._models import PreviewToken, Session, SessionPage, SessionStatus
+    from .cdp._public_expect import expect
+    from .cdp._views import AsyncView as AsyncPage
+    from .cdp._views import SyncView as SyncPage
 
 __version__ = "0.1.0"
 
@@ -46,11 +50,14 @@ __all__ = [
     "ApiProtocolError",
     "ApiStatusError",
     "ApiTimeout",
+    "AsyncChaserClient",
+    "AsyncPage",
     "AuthenticationError",
     "BrokerError",
     "CdpConnectionError",
     "CdpError",
     "CdpTimeout",
+    "ChaserClient",
     "ChaserError",
     "ChaserWarning",
     "ConfigurationError",
@@ -61,6 +68,7 @@ __all__ = [
     "ProvisioningFailed",
     "ProvisioningTimeout",
     "QuotaExceeded",
+    "RetryPolicy",
     "Session",
     "SessionError",
     "SessionExpired",
@@ -69,15 +77,23 @@ __all__ = [
     "SessionNotOpen",
     "SessionPage",
     "SessionStatus",
+    "SyncPage",
     "__version__",
+    "expect",
 ]
 
-# Errors, and all that is not listed here, live in `_exceptions`.
+# Where a name lives, and what it is called there. What is not listed lives in `_exceptions`.
 _HOMES = {
-    "PreviewToken": "_models",
-    "Session": "_models",
-    "SessionPage": "_models",
-    "SessionStatus": "_models",
+    "AsyncChaserClient": ("_client", "AsyncChaserClient"),
+    "AsyncPage": ("cdp._views", "AsyncView"),
+    "ChaserClient": ("_client", "ChaserClient"),
+    "PreviewToken": ("_models", "PreviewToken"),
+    "RetryPolicy": ("_client", "RetryPolicy"),
+    "Session": ("_models", "Session"),
+    "SessionPage": ("_models", "SessionPage"),
+    "SessionStatus": ("_models", "SessionStatus"),
+    "SyncPage": ("cdp._views", "SyncView"),
+    "expect": ("cdp._public_expect", "expect"),
 }
 
 
@@ -85,7 +101,8 @@ def __getattr__(name: str) -> object:
     """Load a public name from its module, and keep it for the next time."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, '_exceptions')}"), name)
+    module, attribute = _HOMES.get(name, ("_exceptions", name))
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
     globals()[name] = value
     return value
 
