@@ -217,8 +217,6 @@ class Api:
             request, browser.port, browser.path, count, lambda ended: self._life.drop_link(session, ended)
         )
         self._life.add_link(session, relay)
-        if session.status is not Status.READY:
-            relay.close()
         return relay.answer
 
     async def _preview(self, request: web.Request) -> web.StreamResponse:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import tempfile
+import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,13 +55,13 @@ def find_browser(explicit: str | None = None, environ: Mapping[str, str] = os.en
     raise BrowserNotFound(f"no Chrome, Chromium or Edge was found on PATH or in its usual places; {REMEDY}")
 
 
-def usual_places(platform: str, environ: Mapping[str, str]) -> Iterable[Path]:
+def usual_places(system: str, environ: Mapping[str, str]) -> Iterable[Path]:
     """Return where installers put browsers without adding them to PATH."""
-    if platform == "darwin":
+    if system == "darwin":
         for folder in (Path("/Applications"), Path(environ.get("HOME", "/")) / "Applications"):
             for name in ("Google Chrome", "Chromium", "Microsoft Edge"):
                 yield folder / f"{name}.app" / "Contents" / "MacOS" / name
-    elif platform == "win32":
+    elif system == "win32":
         for variable in ("PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA"):
             if environ.get(variable):
                 for tail in ("Google/Chrome/Application/chrome.exe", "Chromium/Application/chrome.exe",
@@ -79,9 +82,13 @@ class Installer:
     root: bool = True
 
 
+OS_RELEASE = Path("/etc/os-release")
+CHROME_DEB = "https://dl.google.com/linux/direct/google-chrome-stable_current_amd64.deb"
+INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends")
+
 INSTALLERS = (
     Installer("apt-get", (("apt-get", "update"),
-                          ("apt-get", "install", "--yes", "--no-install-recommends", "chromium"))),
+                          (*INSTALL, "chromium"))),
     Installer("dnf", (("dnf", "install", "--assumeyes", "chromium"),)),
     Installer("apk", (("apk", "add", "--no-cache", "chromium"),)),
     Installer("zypper", (("zypper", "--non-interactive", "install", "chromium"),)),
@@ -106,9 +113,39 @@ def install_browser(say: Callable[[str], None] = print) -> Path:
         names = ", ".join(known.program for known in INSTALLERS)
         raise InstallFailed(f"none of {names} is here; install Chrome or Chromium by hand and name it in {VARIABLE}")
     prefix = _root_prefix(installer)
-    for command in installer.commands:
-        _run([*prefix, *command], say)
+    with tempfile.TemporaryDirectory() as folder:
+        if installer.program == "apt-get" and chromium_is_a_snap(OS_RELEASE):
+            installer = Installer("apt-get", (installer.commands[0], (*INSTALL, _download_chrome(folder, say))))
+        for command in installer.commands:
+            _run([*prefix, *command], say)
     return find_browser()
+
+
+def chromium_is_a_snap(os_release: Path) -> bool:
+    """Return whether this is Ubuntu, whose package `chromium` needs a running snapd: containers have none."""
+    try:
+        lines = os_release.read_text().splitlines()
+    except OSError:
+        return False
+    return "ID=ubuntu" in lines
+
+
+def _download_chrome(folder: str, say: Callable[[str], None]) -> str:
+    if platform.machine() not in ("x86_64", "AMD64"):
+        raise InstallFailed(
+            f"Ubuntu has Chromium as a snap only, and Google has no Chrome for {platform.machine()}; "
+            f"install a browser by hand and name it in {VARIABLE}"
+        )
+    path = f"{folder}/google-chrome-stable.deb"
+    say(f"downloading {CHROME_DEB}")
+    try:
+        with urllib.request.urlopen(CHROME_DEB, timeout=60) as answer, open(path, "wb") as file:
+            shutil.copyfileobj(answer, file)
+    except OSError as error:
+        raise InstallFailed(f"{CHROME_DEB} could not be downloaded: {error}") from error
+    # apt reads packages as a user of its own.
+    os.chmod(folder, 0o755)
+    return path
 
 
 def _root_prefix(installer: Installer) -> list[str]:

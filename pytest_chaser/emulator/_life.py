@@ -55,7 +55,10 @@ class Life:
         return frozenset(self._links.get(session.id, ()))
 
     def add_link(self, session: Session, link: Link) -> None:
-        """Let `link` end with the session."""
+        """Let `link` end with the session: at once, if that has ended during the link's handshake."""
+        if not session.status.is_open:
+            link.close()
+            return
         self._links.setdefault(session.id, set()).add(link)
 
     def drop_link(self, session: Session, link: Link) -> None:
@@ -74,17 +77,26 @@ class Life:
         if change.before is None:
             task = asyncio.ensure_future(self._start(session))
             self._starting[session.id] = task
-            task.add_done_callback(lambda _: self._starting.pop(session.id, None))
+            task.add_done_callback(lambda ended: self._started(session, ended))
             self._set_timer()
         elif not session.status.is_open:
             self._end(session.id)
+
+    def _started(self, session: Session, task: asyncio.Task[None]) -> None:
+        self._starting.pop(session.id, None)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # Not foreseen (the disk is full, say): its owner must not wait for ever, and it must be seen.
+            self._store.mark_error(session, f"browser_failed: {type(error).__name__}: {error}")
+            context = {"message": f"{session.id} could not be started", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
 
     async def _start(self, session: Session) -> None:
         loop = asyncio.get_running_loop()
         ready_at = loop.time() + random.uniform(*self._settings.ready_delay)
         try:
             machine = await self._fleet.take()
-        except EmulatorError as error:
+        except (EmulatorError, OSError) as error:
             self._store.mark_error(session, f"browser_failed: {error}")
             return
         self._machines[session.id] = machine

@@ -176,7 +176,7 @@ class ChromiumFleet:
     async def _warm(self) -> None:
         try:
             self._idle.append(await self._start())
-        except BrowserFailed:
+        except (BrowserFailed, OSError):
             # The next session meets the same failure, and its owner is told.
             return
 

@@ -107,7 +107,7 @@ def test_a_named_browser_that_is_not_there_is_not_replaced_by_another(tmp_path: 
 
 
 def test_no_browser_at_all_is_said_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(browser, "usual_places", lambda platform, environ: [tmp_path / "none"])
+    monkeypatch.setattr(browser, "usual_places", lambda system, environ: [tmp_path / "none"])
     with pytest.raises(BrowserNotFound, match=r"chaser install-browser.*CHASER_CHROME"):
         find_browser(None, {"PATH": str(tmp_path)})
 
@@ -125,7 +125,8 @@ def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A PATH with nothing on it, and no browser anywhere."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CHASER_CHROME", raising=False)
-    monkeypatch.setattr(browser, "usual_places", lambda platform, environ: [])
+    monkeypatch.setattr(browser, "usual_places", lambda system, environ: [])
+    monkeypatch.setattr(browser, "OS_RELEASE", tmp_path / "none")
     return tmp_path
 
 
@@ -151,6 +152,30 @@ def test_apt_updates_its_lists_before_it_installs(bare_machine: Path, monkeypatc
     said: list[str] = []
     assert browser.install_browser(said.append) == made
     assert said == ["$ apt-get update", "$ apt-get install --yes --no-install-recommends chromium"]
+
+
+def test_ubuntu_gets_chrome_since_its_chromium_is_a_snap(bare_machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, package = bare_machine / "google-chrome", bare_machine / "package.deb"
+    package.write_text("a package")
+    (bare_machine / "os-release").write_text("NAME=Ubuntu\nID=ubuntu\n")
+    apt = executable(bare_machine / "apt-get")
+    apt.write_text(f'#!/bin/sh\n[ $1 = update ] || {{ /bin/cp "$4" {made} && /bin/chmod +x {made}; }}\n')
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(browser, "OS_RELEASE", bare_machine / "os-release")
+    monkeypatch.setattr(browser, "CHROME_DEB", package.as_uri())
+    assert browser.install_browser(lambda line: None) == made
+    assert made.read_text() == "a package"
+
+
+def test_ubuntu_on_another_processor_is_told_what_to_do(bare_machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (bare_machine / "os-release").write_text("ID=ubuntu\n")
+    executable(bare_machine / "apt-get")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    monkeypatch.setattr(browser, "OS_RELEASE", bare_machine / "os-release")
+    with pytest.raises(InstallFailed, match="aarch64"):
+        browser.install_browser(lambda line: None)
 
 
 def test_a_failing_package_manager_is_an_error_with_its_command(
