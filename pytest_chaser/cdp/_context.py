@@ -7,6 +7,7 @@ value that a script had already returned. Asking for the value at once is a thir
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from pyppeteer import helper
@@ -25,6 +26,28 @@ _NEVER_RAN = ("Cannot find context with specified id", "uniqueContextId not foun
 def never_ran(error: BaseException) -> bool:
     """Tell whether a script was refused before its first statement, so that sending it again repeats nothing."""
     return isinstance(error, NetworkError) and any(phrase in str(error) for phrase in _NEVER_RAN)
+
+
+_COMMENTS = re.compile(r"(\s+|//[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
+_FUNCTION = re.compile(r"(async\b\s*)?(function\b|[\w$]+\s*=>)")
+_PARAMETERS = re.compile(r"(async\b\s*)?\(")
+
+
+def is_function(script: str) -> bool:
+    """Tell a function from an expression that has one in it, such as `all.map(one => one.id)`."""
+    begin = _COMMENTS.match(script)
+    text = script[begin.end() :] if begin else script
+    if _FUNCTION.match(text):
+        return True
+    opening = _PARAMETERS.match(text)
+    if opening is None:
+        return False
+    depth = 0
+    for position in range(opening.end() - 1, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[position], 0)
+        if depth == 0:
+            return text[position + 1 :].lstrip().startswith("=>")
+    return False
 
 
 def remote_value(remote: dict[str, Any]) -> Any:
@@ -54,7 +77,7 @@ class ExecutionContext(PyppeteerContext):
 
     async def _run(self, script: str, args: tuple[Any, ...], force_expr: bool, *, by_value: bool) -> dict[str, Any]:
         common = {"returnByValue": by_value, "awaitPromise": True, "userGesture": True}
-        if force_expr or (not args and not helper.is_jsfunc(script)):
+        if force_expr or (not args and not is_function(script)):
             expression = script if SOURCE_URL_REGEX.match(script) else f"{script}\n{_SUFFIX}"
             params = {"expression": expression, "contextId": self._contextId, **common}
             answer = await self._client.send("Runtime.evaluate", params)

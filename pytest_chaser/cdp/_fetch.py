@@ -60,7 +60,13 @@ class Request(PyppeteerRequest):
         self._objections_waived = 0
         self._failed = False
         self._patience: asyncio.TimerHandle | None = None
+        self._unchanged: dict[str, Any] = {}
         self._initiator = event.get("initiator", {})
+
+    def stopped(self, event: Mapping[str, Any], added_headers: Mapping[str, str]) -> None:
+        """Take over what the browser is about to send, and what it shall send besides if nobody changes it."""
+        self._unchanged = unchanged(event, added_headers)
+        self._headers = {name.lower(): value for name, value in event["request"]["headers"].items()}
 
     @property
     def _answerable(self) -> bool:
@@ -79,13 +85,13 @@ class Request(PyppeteerRequest):
     def dispatched(self) -> None:
         """All handlers have been called; some may still run."""
         if self._answerable and not self._interceptionHandled and not self._handlers:
-            self._soon(self._continue({}))
+            self._soon(self._continue())
 
     def _settle(self) -> None:
         if self._failed:
             self._give_up()
         elif self._objections_waived and self._objections_waived >= self._running:
-            self._soon(self._continue({}))
+            self._soon(self._continue())
         elif not self._running and self._patience is None:
             self._patience = self._client._loop.call_later(ANSWER_PATIENCE, self._forgotten)
 
@@ -131,15 +137,15 @@ class Request(PyppeteerRequest):
                 raise NetworkError("Request is already handled.")
             return
         if overrides:
-            await self._answer("Fetch.continueRequest", _overrides(overrides))
+            await self._answer("Fetch.continueRequest", {**self._unchanged, **_overrides(overrides)})
             return
         self._objections_waived += 1
         if self._objections_waived >= self._running:
-            await self._continue({})
+            await self._continue()
 
-    async def _continue(self, overrides: dict[str, Any]) -> None:
+    async def _continue(self) -> None:
         if not self._interceptionHandled:
-            await self._answer("Fetch.continueRequest", overrides)
+            await self._answer("Fetch.continueRequest", self._unchanged)
 
     async def respond(self, response: Mapping[str, Any]) -> None:
         """Answer in the server's place: `status`, `headers`, `contentType`, `body` (str or bytes)."""
@@ -159,6 +165,13 @@ class Request(PyppeteerRequest):
         if self._interceptionHandled:
             raise NetworkError("Request is already handled.")
         await self._answer("Fetch.failRequest", {"errorReason": reason})
+
+
+def unchanged(event: Mapping[str, Any], added_headers: Mapping[str, str]) -> dict[str, Any]:
+    """The parameters that let a stopped request go as it is, with some headers more."""
+    if not added_headers:
+        return {}
+    return {"headers": _headers({**event["request"]["headers"], **added_headers})}
 
 
 def _headers(headers: Mapping[str, Any]) -> list[dict[str, str]]:

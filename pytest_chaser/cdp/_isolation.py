@@ -22,7 +22,7 @@ from ._options import PageOptions
 from ._origins import visited
 from ._page import Page
 from ._sessions import lenient
-from ._storage_state import CLEAR_SESSION_STORAGE, apply, blank, visit
+from ._storage_state import CLEAR_SESSION_STORAGE, apply, blank, seed_session_storage, visit
 
 if TYPE_CHECKING:
     from ._browser import Browser, Target
@@ -36,12 +36,12 @@ CLOSE_PATIENCE = 10.0
 _REFUSED = ("not supported", "Not supported", "not allowed", "Not allowed", "wasn't found", "not implemented")
 
 _NO_CONTEXT = (
-    "this browser cannot make a browser context for each test, so `--chaser-isolation reset` is used: cookies, storages, "
-    "caches and permissions are cleared between tests"
+    "this browser cannot make a browser context for each test, so `--chaser-isolation reset` is used: cookies, "
+    "storages, caches and permissions are cleared between tests"
 )
 _NO_TAB = (
-    "this browser cannot open a new tab either, so all tests share the one that is there; it is cleared and goes back to "
-    "about:blank between tests"
+    "this browser cannot open a new tab either, so all tests share the one that is there; it is cleared and goes "
+    "back to about:blank between tests"
 )
 
 
@@ -71,10 +71,13 @@ async def new_page(browser: Browser, options: PageOptions, isolation: Isolation)
         page = await target.page()
         if page is None:
             raise CdpError("the browser opened something that is not a page")
+        if options.storage_state:
+            await seed_session_storage(page, options.storage_state)
     except BaseException:
         if context is not None and browser.lost is None:
             await quietly(context.close())
         raise
+    page._networkManager.credentials.may_be_kept = isolation != "reset"
     page.isolation, page.isolation_notice = isolation, notice
     browser.tenancies[page] = Tenancy(isolation, context, own_tab)
     return page

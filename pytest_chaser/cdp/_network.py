@@ -16,7 +16,8 @@ from pyppeteer.errors import NetworkError
 from pyppeteer.network_manager import NetworkManager as PyppeteerNetworkManager
 
 from ._body import Response
-from ._fetch import Request
+from ._credentials import Credentials
+from ._fetch import Request, unchanged
 from ._sessions import Sessions, lenient
 
 EXTRA_INFO_PATIENCE = 0.25
@@ -39,8 +40,7 @@ class NetworkManager(PyppeteerNetworkManager):
         self._extraHTTPHeaders: dict[str, str] = {}
         self._offline = False
         self._cache_disabled = False
-        self._credentials: dict[str, str] | None = None
-        self._attempted: set[str] = set()
+        self.credentials = Credentials()
         self._userRequestInterceptionEnabled = False
         self._protocolRequestInterceptionEnabled = False
         self._announced_late: dict[str, tuple[Any, dict[str, Any]]] = {}
@@ -71,8 +71,7 @@ class NetworkManager(PyppeteerNetworkManager):
 
     async def authenticate(self, credentials: dict[str, str] | None) -> None:
         """Answer HTTP authentication with `username` and `password`; None answers no more."""
-        self._credentials = credentials
-        self._attempted.clear()
+        self.credentials.set(credentials)
         await self._update_interception()
 
     async def setRequestInterception(self, value: bool) -> None:
@@ -81,7 +80,7 @@ class NetworkManager(PyppeteerNetworkManager):
         await self._update_interception()
 
     async def _update_interception(self) -> None:
-        await self._enable_fetch(self._userRequestInterceptionEnabled or self._credentials is not None)
+        await self._enable_fetch(self._userRequestInterceptionEnabled or bool(self.credentials))
 
     async def _enable_fetch(self, enabled: bool) -> None:
         if enabled == self._protocolRequestInterceptionEnabled:
@@ -137,9 +136,8 @@ class NetworkManager(PyppeteerNetworkManager):
     def _request_paused(self, client: Any, event: dict[str, Any]) -> None:
         network_id = event.get("networkId")
         if not self._userRequestInterceptionEnabled or _is_favicon_search(event):
-            self._client._loop.create_task(
-                lenient(client.send("Fetch.continueRequest", {"requestId": event["requestId"]}))
-            )
+            params = {"requestId": event["requestId"], **unchanged(event, self._added_headers(event))}
+            self._client._loop.create_task(lenient(client.send("Fetch.continueRequest", params)))
             late = self._announced_late.pop(network_id or "", None)
             if late is not None:
                 self._announce(late[0], late[1], None)
@@ -158,6 +156,9 @@ class NetworkManager(PyppeteerNetworkManager):
         else:
             self._announce(client, late[1], event)
 
+    def _added_headers(self, event: dict[str, Any]) -> dict[str, str]:
+        return self.credentials.headers(event, self._frameManager.mainFrame)
+
     def _announce(self, client: Any, event: dict[str, Any], paused: dict[str, Any] | None) -> None:
         request_id = event["requestId"]
         chain: list[Any] = []
@@ -169,7 +170,7 @@ class NetworkManager(PyppeteerNetworkManager):
         fetch_id = paused.get("requestId") if paused else None
         request = Request(client, event, frame, chain, fetch_id=fetch_id, fault=self._page.fault)
         if paused:
-            request._headers = {name.lower(): value for name, value in paused["request"]["headers"].items()}
+            request.stopped(paused, self._added_headers(paused))
         elif self._userRequestInterceptionEnabled and request.url.startswith("data:"):
             request._allowInterception = True
         self._requestIdToRequest[request_id] = request
@@ -195,15 +196,7 @@ class NetworkManager(PyppeteerNetworkManager):
         return chain
 
     def _auth_required(self, client: Any, event: dict[str, Any]) -> None:
-        answer: dict[str, Any] = {"response": "CancelAuth"}
-        if self._credentials is not None and event["requestId"] not in self._attempted:
-            self._attempted.add(event["requestId"])
-            answer = {
-                "response": "ProvideCredentials",
-                "username": self._credentials.get("username", ""),
-                "password": self._credentials.get("password", ""),
-            }
-        params = {"requestId": event["requestId"], "authChallengeResponse": answer}
+        params = {"requestId": event["requestId"], "authChallengeResponse": self.credentials.answer(event)}
         self._client._loop.create_task(lenient(client.send("Fetch.continueWithAuth", params)))
 
     def _from_cache(self, client: Any, event: dict[str, Any]) -> None:

@@ -124,21 +124,50 @@ async def _read_others(connection: Any, where: dict[str, str], origins: list[str
 
 
 async def apply(connection: Any, target: Any, state: Mapping[str, Any], where: dict[str, str]) -> None:
-    """Put a state into the context of a fresh page, over a session of its own; the page is blank before and after."""
+    """Put cookies, local storage and databases into the context of a fresh page.
+
+    Another tab goes to the origins, so that the page has no history; where there is none, the page's own goes.
+    """
     cookies = [_cookie(cookie) for cookie in state.get("cookies", ())]
     if cookies:
         await connection.send("Storage.setCookies", {"cookies": cookies, **where})
-    origins = list(state.get("origins", ()))
+    origins = [entry for entry in state.get("origins", ()) if entry.get("localStorage") or entry.get("indexedDB")]
     if not origins:
         return
-    client = await connection.createSession(target._targetInfo)
+    created = await lenient(connection.send("Target.createTarget", {"url": "about:blank", **where}))
+    client = await connection.createSession({"type": "page", **created} if created else target._targetInfo)
     try:
         for entry in origins:
-            values = {key: value for key, value in entry.items() if key != "origin"}
+            values = {key: entry[key] for key in ("localStorage", "indexedDB") if key in entry}
             await visit(client, entry["origin"], f"() => ({_WRITE})({json.dumps(values)})")
-        await blank(client)
+        if not created:
+            await blank(client)
     finally:
-        await lenient(client.detach())
+        if created:
+            await lenient(connection.send("Target.closeTarget", created))
+        else:
+            await lenient(client.detach())
+
+
+async def seed_session_storage(page: Any, state: Mapping[str, Any]) -> None:
+    """Fill the tab's session storage when it first comes to each origin: it is the tab's, no other can do it."""
+    scripts: dict[str, str] = {}
+    for entry in state.get("origins", ()):
+        if entry.get("sessionStorage"):
+            values = json.dumps({"sessionStorage": entry["sessionStorage"]})
+            source = f"if (location.origin === {json.dumps(entry['origin'])} && window === top) ({_WRITE})({values})"
+            added = await page._client.send("Page.addScriptToEvaluateOnNewDocument", {"source": source})
+            scripts[entry["origin"]] = added["identifier"]
+
+    def navigated(frame: Any) -> None:
+        identifier = scripts.pop(origin_of(frame.url) or "", None) if frame.parentFrame is None else None
+        if identifier is not None:
+            # Once only: what the site takes out of it later must stay out.
+            answer = page._client.send("Page.removeScriptToEvaluateOnNewDocument", {"identifier": identifier})
+            page._client._loop.create_task(lenient(answer))
+
+    if scripts:
+        page._frameManager.on("framenavigated", navigated)
 
 
 async def blank(client: Any) -> None:

@@ -17,7 +17,9 @@ from ._sessions import lenient
 if TYPE_CHECKING:
     from ._page import Page
 
-_PAUSED = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}
+# A service worker that somebody is attached to never ends; it is left alone.
+_FILTER = [{"type": "service_worker", "exclude": True}, {}]
+_PAUSED = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True, "filter": _FILTER}
 
 SETTLE_PATIENCE = 2.0
 """Seconds that a navigation waits for the frames of other processes to answer."""
@@ -56,15 +58,18 @@ class Targets:
         elif info["type"] == "worker":
             self._attach_worker(session, session_id, info)
         else:
-            # A service worker that somebody is attached to never ends.
-            self._let_go(session)
-            self._later(lenient(parent.send("Target.detachFromTarget", {"sessionId": session_id})))
+            self._later(self._leave(parent, session, session_id))
 
     def _later(self, coroutine: Any) -> None:
         self._page._client._loop.create_task(coroutine)
 
     def _let_go(self, session: Any) -> None:
         self._later(lenient(session.send("Runtime.runIfWaitingForDebugger")))
+
+    async def _leave(self, parent: Any, session: Any, session_id: str) -> None:
+        # In this order: a target that is left while it waits to be let go waits for ever.
+        await lenient(session.send("Runtime.runIfWaitingForDebugger"))
+        await lenient(parent.send("Target.detachFromTarget", {"sessionId": session_id}))
 
     def _attach_frame(self, session: Any, session_id: str, info: dict[str, Any]) -> None:
         page = self._page

@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from pyppeteer import helper
 from pyppeteer.errors import ElementHandleError, NetworkError
 from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 
+from ._context import is_function
 from ._deadlines import call_limit
 from ._waiting import is_navigation_error
 
@@ -138,7 +138,7 @@ def _check_polling(polling: str | float) -> None:
 
 
 def _page_function(predicate: str, has_arguments: bool) -> str:
-    call = f"({predicate}\n)(...args)" if has_arguments or helper.is_jsfunc(predicate) else f"({predicate}\n)"
+    call = f"({predicate}\n)(...args)" if has_arguments or is_function(predicate) else f"({predicate}\n)"
     return f"(polling, timeout, ...args) => ({_POLL})((...args) => {call}, polling, timeout, args)"
 
 

@@ -1,7 +1,7 @@
 """The 69 features of a page that tests rely on, each through the sync and through the async view.
 
-A feature is written once, as a coroutine over an async page. For the sync view it is given that view in a coat whose calls are
-awaitable and done at once, so that what runs is the blocking call.
+A feature is written once, as a coroutine over an async page. For the sync view it is given that view in a coat
+whose calls are awaitable and done at once, so that what runs is the blocking call.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import base64
 import functools
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -717,7 +717,10 @@ async def _(page: Any, site: Any, folder: Path) -> None:
         await page.goto(site.origin + "/worker.html")
     (worker,) = page.workers
     assert worker.url == site.origin + "/worker.js"
-    script = "() => new Promise(resolve => { const look = () => self.answer ? resolve(self.answer) : setTimeout(look, 5); look() })"
+    script = """() => new Promise(resolve => {
+      const look = () => self.answer ? resolve(self.answer) : setTimeout(look, 5);
+      look();
+    })"""
     assert await worker.evaluate(script) == 42
 
 
@@ -810,7 +813,7 @@ class Coat:
             return Done(_coated(value))
         return _coated(value)
 
-    async def __aenter__(self) -> Coat:
+    async def __aenter__(self) -> Coat:  # noqa: PYI034 - `Self` needs Python 3.11
         self._inner.__enter__()
         return self
 
@@ -830,9 +833,9 @@ class Done:
     def __init__(self, value: Any) -> None:
         self._value = value
 
-    def __await__(self) -> Iterator[Any]:
+    def __await__(self) -> Generator[Any, None, Any]:
+        yield from ()
         return self._value
-        yield
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._value, name)
