@@ -27,6 +27,7 @@ _NOT_YET = frozenset({404, 408, 425, 429, 500, 502, 503, 504})
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 _ASK_WHY_AFTER = 2.0
+_ASK_WHY_EVERY = 4.0
 _EXPLAIN_TIMEOUT = 2.0
 
 
@@ -51,21 +52,28 @@ async def open_websocket(
     target = _parse(url)
     deadline = time.monotonic() + timeout
     headers: dict[str, str] = {}
-    pause, attempts = _FIRST_PAUSE, 0
+    pause, attempts, ask_at = _FIRST_PAUSE, 0, _ASK_WHY_AFTER
     started = time.monotonic()
+    last: _Refusal | None = None
     while True:
         attempts += 1
+        allowed = max(0.01, deadline - time.monotonic())
         try:
-            return await asyncio.wait_for(_attempt(target, headers), max(0.01, deadline - time.monotonic()))
+            return await asyncio.wait_for(_attempt(target, headers), allowed)
         except asyncio.TimeoutError:
-            refusal = _Refusal("no answer", again=False)
+            # An attempt that had no time says less than the one before it.
+            what, status = (last.what, last.status) if last is not None and allowed < 1.0 else ("no answer", None)
+            refusal = _Refusal(what, again=False, status=status)
         except _Refusal as error:
-            refusal = error
+            refusal = last = error
         if refusal.status in (401, 403) and key and not headers and may_have_key(target.host, target.secure, api_url):
             headers = {"Authorization": f"Bearer {key}"}
             continue
         waited = time.monotonic() - started
-        reason = await _ask(explain) if waited >= _ASK_WHY_AFTER or not refusal.again else None
+        reason = None
+        if explain is not None and (waited >= ask_at or not refusal.again):
+            reason = await ask_why(explain)
+            ask_at = time.monotonic() - started + _ASK_WHY_EVERY
         left = deadline - time.monotonic()
         if not refusal.again or reason or left <= 0:
             raise _failure(target, refusal, reason, attempts, waited, sent_key=bool(headers))
@@ -164,10 +172,6 @@ def _failure(
     else:
         message += "; check that the session is still open and that this machine may reach that host"
     return CdpConnectionError(message, host=target.host, status=refusal.status)
-
-
-async def _ask(explain: Explain | None) -> str | None:
-    return None if explain is None else await ask_why(explain)
 
 
 async def ask_why(explain: Explain, timeout: float = _EXPLAIN_TIMEOUT) -> str | None:

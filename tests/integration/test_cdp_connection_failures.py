@@ -8,10 +8,12 @@ import hashlib
 import json
 import os
 import socket
+import ssl
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,7 +102,7 @@ Script = Callable[[Peer], Awaitable[None]]
 
 
 @asynccontextmanager
-async def endpoint(script: Script) -> AsyncIterator[str]:
+async def endpoint(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Serve a script; its connections and tasks end with the block."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -116,9 +118,9 @@ async def endpoint(script: Script) -> AsyncIterator[str]:
             tasks.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     try:
-        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}{SECRET}"
+        yield f"{'wss' if tls else 'ws'}://127.0.0.1:{server.sockets[0].getsockname()[1]}{SECRET}"
     finally:
         server.close()
         for task in list(tasks):
@@ -542,6 +544,60 @@ def test_connecting_goes_through_the_proxy_that_the_environment_names(monkeypatc
     assert len(asked) == 1
     assert asked[0].startswith("CONNECT cdp.chaser.invalid:9 HTTP/1.1\r\n")
     assert "Proxy-Authorization: Basic " + base64.b64encode(b"user:p@ss").decode() in asked[0]
+
+
+# Of this test only: a certificate for localhost that signs itself, valid from 2020 to 2120.
+CERTIFICATE = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgb18LBDYXmTTyP2o4
+dl+vS1kbbnyxiR9fNYb1BlfM6ZKhRANCAAQLHdz6qiZV8Lw8oCgxsQWhbvC/MrJG
+rtz0v8Fnqvh0Y6wwW66OzSg6TW8RQccT9657491OIPKLCPyuixtFY5ic
+-----END PRIVATE KEY-----
+-----BEGIN CERTIFICATE-----
+MIIBdzCCAR2gAwIBAgIBATAKBggqhkjOPQQDAjAUMRIwEAYDVQQDDAlsb2NhbGhv
+c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBQxEjAQBgNVBAMM
+CWxvY2FsaG9zdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABAsd3PqqJlXwvDyg
+KDGxBaFu8L8yskau3PS/wWeq+HRjrDBbro7NKDpNbxFBxxP3rnvj3U4g8osI/K6L
+G0VjmJyjXjBcMA8GA1UdEwEB/wQFMAMBAf8wHQYDVR0OBBYEFGs8cWnjkhiR8nkX
+VaHdU778sq3nMA4GA1UdDwEB/wQEAwIChDAaBgNVHREEEzARgglsb2NhbGhvc3SH
+BH8AAAEwCgYIKoZIzj0EAwIDSAAwRQIhAM0nCOYt5m+wel84rSCu3bLy6XYjS8se
+3T/jYQ5iU7OlAiBZqdKlBHd1VtY5qEpWw4TIjRJITB6A2tou1TKmipmcQw==
+-----END CERTIFICATE-----
+"""
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    path = tmp_path / "localhost.pem"
+    path.write_text(CERTIFICATE)
+    return path
+
+
+@pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "untrusted"])
+def test_a_certificate_is_verified(certificate: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    async def script(peer: Peer) -> None:
+        await peer.greet()
+        await peer.call()
+
+    async def scenario() -> None:
+        async with endpoint(script, context) as url:
+            if trusted:
+                monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+                browser = await connect(url, connect_timeout=3)
+                await browser.disconnect()
+            else:
+                started = time.monotonic()
+                with pytest.raises(CdpConnectionError, match="TLS certificate is not trusted"):
+                    await connect(url, connect_timeout=20)
+                # No later attempt would go better.
+                assert time.monotonic() - started < 3
+
+    run(scenario, limit=5)
 
 
 @pytest.mark.parametrize(
