@@ -15,6 +15,9 @@ from ._service import Service
 from ._slots import Holder
 from ._wire import HOLDER_HEADER, error_json, page_json, session_json, token_json
 
+# At the end only held connections are left, which would never finish by themselves.
+_LAST_ANSWERS_WITHIN = 0.1
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -138,7 +141,9 @@ def make_runner(service: Service, token: str) -> web.AppRunner:
     """Return the application, not yet listening. A handler is cancelled when its caller's connection breaks."""
     app = web.Application(middlewares=[_errors, _guard(token)], client_max_size=1 << 20)
     app.add_routes(Routes(service).table())
-    return web.AppRunner(app, handler_cancellation=True, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    return web.AppRunner(
+        app, handler_cancellation=True, access_log=None, handle_signals=False, shutdown_timeout=_LAST_ANSWERS_WITHIN
+    )
 
 
 async def listen(runner: web.AppRunner) -> str:

@@ -41,6 +41,9 @@ def start_broker(settings: BrokerSettings, key: str | None) -> None:
 
     Any number of processes may call this at any time: the broker itself takes the run's lock or ends.
     """
+    if not settings.run_folder.is_dir():
+        # A lock would make the folder anew, with nobody left to remove it.
+        raise BrokerError(f"the broker cannot be started: the run's folder {settings.run_folder} is gone")
     # Given back by another thread, when the child has the run's lock or has ended.
     starting = FileLock(settings.start_lock_file, timeout=0, thread_local=False)
     try:
@@ -131,10 +134,12 @@ def main() -> None:
     tell_parent = _let_go()
     lock = FileLock(settings.lock_file)
     try:
+        if not settings.run_folder.is_dir():
+            return
         # Not 0: a process that looks whether there is a broker has the lock for a moment.
         lock.acquire(timeout=1.0, poll_interval=0.01)
     except (Timeout, OSError):
-        # Another became the broker, or the run ended and took its folder away.
+        # Another became the broker.
         return
     finally:
         tell_parent()

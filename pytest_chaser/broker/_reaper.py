@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -110,9 +111,11 @@ def settle_dead_runs(
         return SettleReport(dry_run=dry_run)
     if dry_run:
         return _would_settle(folder)
-    own = Ledger(folder, run_id="", api=api_url)
+    # An id of its own: what an earlier call could not settle is another run's to this one.
+    run_id = f"reap-{secrets.token_hex(6)}"
+    own = Ledger(folder, run_id, api_url)
     try:
-        inheritance = inherit(folder, own, run_id="")
+        inheritance = inherit(folder, own, run_id)
         report = asyncio.run(_settle(inheritance, own, api_url, key, timeout, exclusive=exclusive))
     except BaseException:
         own.close(finished=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -159,6 +160,12 @@ class Brokers:
         self._pids.add(address.pid)
         return address.pid
 
+    def kill(self, settings: BrokerSettings) -> None:
+        """Kill the run's broker; returns when it is gone, and with it its locks."""
+        pid = self.pid(settings)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: is_gone(pid))
+
     def ledgers(self) -> list[Path]:
         """Return the ledgers in the state folder."""
         return sorted(self.state_dir.rglob("*.ledger"))
@@ -180,11 +187,6 @@ def is_gone(pid: int) -> bool:
         return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except OSError:
         return True
-
-
-def end(pid: int, signal_number: int) -> None:
-    """Send a process a signal."""
-    os.kill(pid, signal_number)
 
 
 @pytest.fixture

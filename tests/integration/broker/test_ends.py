@@ -140,7 +140,7 @@ def test_a_broker_that_is_killed_is_replaced_and_running_tests_go_on(brokers: Br
     settings = brokers.run(look_ahead=0)
     first, second = brokers.link(settings, "gw0"), brokers.link(settings, "gw1")
     mine, theirs = first.acquire(test="test_mine"), second.acquire(test="test_theirs")
-    os.kill(brokers.pid(settings), signal.SIGKILL)
+    brokers.kill(settings)
     another = first.acquire(test="test_next")
     assert set(api.open()) == {mine.id, theirs.id, another.id}
     # gw1 has not needed the broker since: its process lives, so its lease does.
@@ -159,7 +159,7 @@ def test_what_a_killed_broker_had_begun_ahead_is_deleted_by_the_next(brokers: Br
     deadline = time.monotonic() + 10
     while link.status()["created"] < 5 and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.kill(brokers.pid(settings), signal.SIGKILL)
+    brokers.kill(settings)
     link.demand_ends()
     api.wait_until_open(0)
     assert link.drain(5).deleted == 5
@@ -168,7 +168,7 @@ def test_what_a_killed_broker_had_begun_ahead_is_deleted_by_the_next(brokers: Br
 def test_a_worker_that_dies_after_its_broker_did_is_noticed_by_the_next_broker(brokers: Brokers, api: StubApi) -> None:
     settings = brokers.run(look_ahead=0)
     holder, session_id = brokers.holder(settings, "gw0", SLEEP)
-    os.kill(brokers.pid(settings), signal.SIGKILL)
+    brokers.kill(settings)
     link = brokers.link(settings, "gw1")
     assert session_id in api.open()
     holder.kill()
@@ -180,7 +180,7 @@ def test_a_worker_that_dies_after_its_broker_did_is_noticed_by_the_next_broker(b
 def test_broker_and_holder_killed_together_are_settled_by_the_next_run(brokers: Brokers, api: StubApi) -> None:
     dead = brokers.run()
     holder, _ = brokers.holder(dead, "gw0", SLEEP)
-    os.kill(brokers.pid(dead), signal.SIGKILL)
+    brokers.kill(dead)
     holder.kill()
     holder.wait()
     assert len(brokers.ledgers()) == 1
@@ -196,7 +196,7 @@ def test_a_run_that_lives_is_not_settled_by_another_although_its_broker_is_dead(
     alive = brokers.run(look_ahead=0)
     link = brokers.link(alive)
     session = link.acquire(test="test")
-    os.kill(brokers.pid(alive), signal.SIGKILL)
+    brokers.kill(alive)
     other = brokers.link(brokers.run())
     other.drain(2)
     other.close()

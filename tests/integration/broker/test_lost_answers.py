@@ -140,7 +140,7 @@ def test_a_broker_killed_during_a_post_leaves_a_suspect_that_its_successor_names
     link = brokers.link(settings)
     link.set_demand(1)
     (left,) = api.wait_until_open(1)
-    os.kill(brokers.pid(settings), signal.SIGKILL)
+    brokers.kill(settings)
     summary = link.drain(5)
     assert [candidate["id"] for suspect in summary.suspects for candidate in suspect["candidates"]] == [left]
     clean_up(api)

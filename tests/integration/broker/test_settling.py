@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ KEY = "key-0123456789abcdef"
 def kill_whole_run(brokers: Brokers) -> None:
     settings = brokers.run()
     holder, _ = brokers.holder(settings, "gw0", "time.sleep(60)")
-    os.kill(brokers.pid(settings), signal.SIGKILL)
+    brokers.kill(settings)
     holder.kill()
     holder.wait()
 
@@ -59,7 +58,7 @@ def test_a_run_whose_broker_alone_died_is_in_use(brokers: Brokers, api: StubApi)
     settings = brokers.run(look_ahead=0)
     link = brokers.link(settings)
     session = link.acquire(test="test")
-    os.kill(brokers.pid(settings), signal.SIGKILL)
+    brokers.kill(settings)
     report = settle_dead_runs(brokers.state_dir, api.url, KEY)
     assert [entry["pids"] for entry in report.in_use] == [[os.getpid()]]
     assert api.open() == [session.id]
