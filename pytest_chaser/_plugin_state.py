@@ -1,0 +1,312 @@
+"""What the plugin keeps of one pytest process, in one object in the config's stash."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ._config import Settings, is_loopback, resolve, sources_of
+from ._controller import Controller
+from ._exceptions import ChaserError, ChaserWarning, ConfigurationError, EvidenceWarning
+from ._items import is_async, needs_session
+from ._marker import TestOptions, read_marks
+from ._run import Run
+from ._signals import TerminationHandler
+from ._terminal import Waiting, plural, summary_lines, tell
+from ._worker import DRAIN_PATIENCE, Loan, Worker
+
+if TYPE_CHECKING:
+    from .broker._account import RunSummary
+
+_state_key = pytest.StashKey["State"]()
+_options_key = pytest.StashKey[TestOptions]()
+
+_TERMINATION_PATIENCE = 5.0
+
+
+def state_of(config: pytest.Config) -> State:
+    """Return what the plugin keeps of this process."""
+    return config.stash[_state_key]
+
+
+def has_state(config: pytest.Config) -> bool:
+    """Tell whether the plugin was configured."""
+    return _state_key in config.stash
+
+
+def set_up(config: pytest.Config) -> State:
+    """Parse the options and keep the state; a value that cannot be used is a UsageError before collection."""
+    try:
+        settings = resolve(sources_of(config), config.rootpath)
+        if settings.pause != "never" and _distributes(config):
+            raise ConfigurationError("--chaser-pause on-failure waits at this terminal: run without -n")
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from None
+    state = config.stash[_state_key] = State(config, settings)
+    return state
+
+
+def test_options(item: pytest.Item) -> TestOptions:
+    """Return what holds for the test, its markers included; the first call may raise a ConfigurationError."""
+    options = item.stash.get(_options_key, None)
+    if options is None:
+        options = read_marks(item.iter_markers("chaser"), state_of(item.config).settings)
+        item.stash[_options_key] = options
+    return options
+
+
+test_options.__test__ = False  # type: ignore[attr-defined]
+
+
+def _distributes(config: pytest.Config) -> bool:
+    return bool(config.getoption("numprocesses", None) or config.getoption("tx", None))
+
+
+class State:
+    """The run as this process sees it. Which of `worker` and `controller` does anything depends on the process."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.summary: RunSummary | None = None
+        self.controller: Controller | None = None
+        self.item: pytest.Item | None = None
+        self._workerinput: dict[str, Any] | None = getattr(config, "workerinput", None)
+        self._run: Run | None = None
+        self._worker: Worker | None = None
+        self._termination = TerminationHandler(self._terminate)
+
+    @property
+    def is_xdist_worker(self) -> bool:
+        return self._workerinput is not None
+
+    @property
+    def run(self) -> Run:
+        """The run, made on first use by the process that owns it."""
+        if self._run is None:
+            if self._workerinput is not None:
+                self._run = Run.from_workerinput(self._workerinput["chaser_run"])
+            else:
+                self._run = Run.start()
+        return self._run
+
+    @property
+    def worker(self) -> Worker:
+        """The object that lends sessions to this process's tests."""
+        if self._worker is None:
+            data = self._workerinput
+            self._worker = Worker(
+                self.config,
+                self.settings,
+                self.run,
+                holder=str(data["workerid"]) if data else "main",
+                workers=int(data["workercount"]) if data else 1,
+                waiting=Waiting(self.config, show=data is None),
+                options_of=test_options,
+            )
+        return self._worker
+
+    @property
+    def active_worker(self) -> Worker | None:
+        """The worker if a test needs or has needed a session."""
+        return self._worker if self._worker is not None and self._worker.active else None
+
+    # The run
+
+    def start_controller(self, workers: int) -> None:
+        """Be xdist's controller: hold the run together while the workers work."""
+        self._termination.install()
+        self.register_reports()
+        self.controller = Controller(self.config, self.settings, self.run, workers)
+        self.controller.start()
+
+    def register_reports(self) -> None:
+        """Register what tells reports of evidence in the process that the user started."""
+        if not self.config.pluginmanager.has_plugin("chaser-reports"):
+            from .evidence import RunReports
+
+            self.config.pluginmanager.register(RunReports(self.config), "chaser-reports")
+
+    def read_markers(self, items: Sequence[pytest.Item]) -> None:
+        """Parse every test's markers; one that cannot be used is a UsageError."""
+        for item in items:
+            try:
+                test_options(item)
+            except ConfigurationError as error:
+                raise pytest.UsageError(f"{item.nodeid}: {error}") from None
+
+    def collected(self, items: Sequence[pytest.Item]) -> None:
+        """Begin to provision sessions if a collected test needs one."""
+        demand = sum(1 for item in items if needs_session(item) and self._runs_here(item))
+        if not demand:
+            return
+        self.warn_about_loopback()
+        self.activate(demand)
+        if self.config.getoption("forked", False):
+            self.worker.wait_until_begun()
+
+    def activate(self, demand: int) -> None:
+        """Start the broker, and be ready for this process's end."""
+        if self.worker.active:
+            return
+        if not self.is_xdist_worker:
+            self._termination.install()
+            self.register_reports()
+        self.worker.begin(demand)
+
+    def _runs_here(self, item: pytest.Item) -> bool:
+        return test_options(item).only in (None, self.settings.mode)
+
+    def warn_about_loopback(self) -> None:
+        """Warn once a run if pages on this machine are to be opened by a browser that is elsewhere."""
+        base_url = self.config.getoption("base_url", None)
+        if not self.settings.is_cloud or not base_url or is_loopback(self.settings.api_url):
+            return
+        first = self._workerinput is None or self._workerinput["workerid"] == "gw0"
+        if first and is_loopback(str(base_url)):
+            message = (
+                f"--base-url {base_url} is this machine, but the browsers of cloud mode are elsewhere and cannot reach "
+                "it; deploy the site or open a tunnel to it, or use --chaser-mode local"
+            )
+            try:
+                warnings.warn(ChaserWarning(message), stacklevel=2)
+            except ChaserWarning:
+                # Warnings are errors in this run: the user's choice, but no internal error of pytest.
+                raise pytest.UsageError(message) from None
+
+    def finish(self) -> None:
+        """Give everything back; in the process that owns the run settle its account too."""
+        owns = not self.is_xdist_worker
+        try:
+            if self.controller is not None:
+                self.summary = self.controller.close(DRAIN_PATIENCE, self._on_wait)
+            elif self._worker is not None:
+                self.summary = self._worker.close(drain=owns, on_wait=self._on_wait)
+        except ChaserError as error:
+            warnings.warn(ChaserWarning(f"the run's account could not be settled: {error}"), stacklevel=2)
+
+    def unconfigure(self) -> None:
+        """Let go of what outlives the session: the signal and the run's folder."""
+        self._termination.remove()
+        if self._run is not None and not self.is_xdist_worker:
+            self._run.remove()
+
+    def end_demand(self) -> None:
+        """Say that no further test will start."""
+        with contextlib.suppress(ChaserError):
+            if self.controller is not None:
+                self.controller.end_demand()
+            elif self._worker is not None:
+                self._worker.end_demand()
+
+    def _on_wait(self, seconds: float, left: int) -> None:
+        if int(seconds) == 1:
+            tell(self.config, f"chaser: waiting until {plural(left, 'session')} are deleted")
+
+    def _terminate(self) -> None:
+        with contextlib.suppress(ChaserError):
+            if self.controller is not None:
+                self.controller.close(_TERMINATION_PATIENCE)
+            elif self._worker is not None:
+                self._capture_interrupted(self._worker)
+                self._worker.close(drain=True)
+        if self._run is not None:
+            self._run.remove()
+
+    def _capture_interrupted(self, worker: Worker) -> None:
+        engine, item = worker.ready_engine(), worker.item
+        if engine is None or item is None or not worker.loans:
+            return
+
+        def interrupted() -> None:
+            pytest.fail("the process was told to end (SIGTERM) while this test ran", pytrace=False)
+
+        call = pytest.CallInfo.from_call(interrupted, when="call")
+        engine.evidence.capture(item, call, pytest.TestReport.from_item_and_call(item, call))
+
+    def summary_lines(self) -> list[str]:
+        """Return the account to print, nothing if no session was created."""
+        summary = self.summary
+        if summary is None:
+            return []
+        nothing = not (summary.created or summary.unconfirmed or summary.suspects or summary.problems)
+        return [] if nothing and not summary.settled_from_earlier_runs else summary_lines(summary)
+
+    # The tests
+
+    def attempt_begins(self, item: pytest.Item) -> None:
+        """Skip a test of the other mode; begin to keep evidence of one that needs a session."""
+        self.item = item
+        options = test_options(item)
+        if options.only not in (None, self.settings.mode):
+            pytest.skip(f"only in {options.only} mode")
+        is_async(item)
+        worker = self.active_worker
+        if worker is not None:
+            worker.attempt_begins(item, options)
+
+    def capture(self, item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport) -> None:
+        """Keep the evidence of a phase; after the last one take back what the test was lent."""
+        worker = self.active_worker
+        if worker is None or worker.item is not item:
+            return
+        engine = worker.ready_engine()
+        if engine is not None and worker.loans:
+            engine.evidence.capture(item, call, report)
+            if report.failed and self.settings.pause == "on-failure":
+                self._pause(worker, report)
+        if report.when == "teardown":
+            worker.attempt_ends()
+
+    def output_path(self, item: pytest.Item) -> Path:
+        """Return the folder of the running attempt, whether or not the test uses a session."""
+        if needs_session(item):
+            try:
+                return self.worker.ensure_evidence(item, test_options(item)).evidence.output_path()
+            except ChaserError:
+                # The session's own fixture says what is wrong; the folder does not depend on it.
+                pass
+        from .evidence._naming import folder_name
+
+        return self.settings.output / folder_name(item.nodeid, int(getattr(item, "execution_count", 1)))
+
+    def show_live_view(self, loan: Loan) -> None:
+        """Show where the session can be watched; a view that cannot be had is a warning."""
+        address = self._live_address(loan)
+        if address is None or self.is_xdist_worker:
+            return
+        tell(self.config, f"chaser: live view of {loan.remote.session.id}: {address}")
+        if self.settings.live == "open":
+            import webbrowser
+
+            webbrowser.open(address)
+
+    def _live_address(self, loan: Loan) -> str | None:
+        try:
+            return self.worker.engine.link.client.preview_token(loan.remote.session.id).url
+        except ChaserError as error:
+            warnings.warn(EvidenceWarning(f"no live view of {loan.remote.session.id}: {error}"), stacklevel=2)
+            return None
+
+    def _pause(self, worker: Worker, report: pytest.TestReport) -> None:
+        for loan in worker.loans:
+            address = self._live_address(loan)
+            if address is not None:
+                tell(self.config, f"chaser: live view of {loan.remote.session.id}: {address}")
+        tell(self.config, f"chaser: {report.nodeid} failed in {report.when}; press Enter to go on")
+        capture = self.config.pluginmanager.get_plugin("capturemanager")
+        if capture is not None:
+            capture.suspend_global_capture(in_=True)
+        try:
+            input()
+        except (EOFError, OSError):
+            # Nobody is there to press a key: a CI job, or stdin is closed.
+            pass
+        finally:
+            if capture is not None:
+                capture.resume_global_capture()
