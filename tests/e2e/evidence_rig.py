@@ -7,6 +7,7 @@ import dataclasses
 import os
 import re
 import struct
+import time
 import zlib
 from collections.abc import Callable, Generator
 from typing import Any
@@ -38,6 +39,13 @@ class Rig:
         self.loop: LoopThread | None = None
         self.evidence: Evidence | None = None
         self.opened: list[tuple[Any, Any]] = []
+        self.framebuffer_error: Exception | None = None
+
+    def framebuffer(self) -> bytes:
+        """Stand in for the API's picture of the session."""
+        if self.framebuffer_error is not None:
+            raise self.framebuffer_error
+        return png(FRAMEBUFFER_COLOR)
 
     def start(self) -> Evidence:
         if self.evidence is None:
@@ -102,7 +110,10 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     evidence = item.config.stash[rig_key].start()
+    started = time.monotonic()
     evidence.capture(item, call, report)
+    if report.failed and "RIG_TIMES" in os.environ:
+        report.sections.append(("rig", f"capture took {time.monotonic() - started:.3f} s"))
     if report.when == "teardown":
         evidence.finish_test()
         item.config.stash[rig_key].give_back()
@@ -124,7 +135,7 @@ def new_page(rig: Rig) -> Callable[..., Any]:
     def open_page(blocking: bool = True) -> Any:
         page = loop.run(rig.browser.new_page(), 30)
         recorder = loop.run(evidence.attach(page, session_id=f"sess_{len(rig.opened) + 1}"), 30)
-        evidence.lend(recorder, framebuffer=lambda: png(FRAMEBUFFER_COLOR))
+        evidence.lend(recorder, framebuffer=rig.framebuffer)
         view = (sync_view if blocking else async_view)(page, loop)
         rig.opened.append((page, view))
         return view
