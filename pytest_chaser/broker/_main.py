@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import secrets
@@ -38,6 +39,7 @@ _LOCAL_POLL_INTERVAL = 0.05
 _POST_TIMEOUT, _CALL_TIMEOUT = 90.0, 20.0
 # How long a broker that nobody has asked for anything waits for the first one who does.
 _FIRST_HOLDER_WITHIN = 60.0
+_SWEEP_INTERVAL = 5.0
 
 
 async def serve(
@@ -103,6 +105,8 @@ class _Broker:
         self._deletes = deletes
         self._doubts = doubts
         self._server_clock = server_clock
+        # Downwards: the numbers from 1 up are those of the own POSTs.
+        self._inherited = itertools.count(-1, -1)
 
     async def run(self, stop: asyncio.Event) -> None:
         token = secrets.token_urlsafe(32)
@@ -120,13 +124,19 @@ class _Broker:
         if not isinstance(self._record, Ledger):
             return
         inheritance = inherit(self._record.path.parent, self._record, self._settings.run_id)
-        for number, intent in enumerate(inheritance.intents(), 1):
-            # Negative: the numbers from 1 up are those of the own POSTs.
-            self._doubts.add(doubt_from(intent, -number, self._server_clock))
+        for intent in inheritance.intents():
+            self._doubts.add(doubt_from(intent, next(self._inherited), self._server_clock))
         self._service.inherit(inheritance)
+
+    async def _sweep(self) -> None:
+        # A run that was still ending when this one began, or that died since, is settled when its processes are gone.
+        while True:
+            await asyncio.sleep(_SWEEP_INTERVAL)
+            self._inherit()
 
     async def _until_unneeded(self, stop: asyncio.Event) -> None:
         stopped = asyncio.create_task(stop.wait())
+        sweeping = asyncio.create_task(self._sweep())
         try:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._first_holder(stopped), _FIRST_HOLDER_WITHIN)
@@ -143,6 +153,7 @@ class _Broker:
             await self._deletes.idle()
         finally:
             stopped.cancel()
+            sweeping.cancel()
 
     def _is_done(self) -> bool:
         return self._holders.nobody and self._service.idle and not self._deletes.pending

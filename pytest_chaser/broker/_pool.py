@@ -88,8 +88,7 @@ class Pool:
             raise
         finally:
             self._queue.remove(request)
-            if not request.ahead:
-                self.account.waited += self._clock() - request.arrived
+            self.account.waited += request.waited(self._clock())
             self.steer()
         assert slot.session is not None
         return slot.session
@@ -135,7 +134,7 @@ class Pool:
         self.crew.started(holder, self._clock(), has_session=has_session)
         keeps_it = has_session and self._settings.scope == "worker"
         self.demand.started(test, None if keeps_it else holder.key)
-        self._queue.promote(test)
+        self._queue.promote(test, self._clock())
         self.steer()
         return self._steering.is_full() and bool(self._queue.urgent())
 
@@ -263,7 +262,7 @@ class Pool:
 
     def _grant(self, slot: Slot, request: Request) -> None:
         now = self._clock()
-        self.crew.granted(request.holder, now, 0.0 if request.ahead else now - request.arrived)
+        self.crew.granted(request.holder, now, request.waited(now))
         slot.phase = Phase.LEASED
         slot.lease = Lease(request.holder, request.test, now)
         self._record_lease(slot)

@@ -41,11 +41,12 @@ class Queue:
         """Return who has waited longest for such a session, for a test that has started."""
         return next((request for request in self.urgent() if request.spec == spec), None)
 
-    def promote(self, test: str) -> None:
-        """The test has started: its request yields no longer."""
+    def promote(self, test: str, now: float) -> None:
+        """The test has started: its request yields no longer, and from now on somebody waits."""
         for request in self._requests:
-            if request.test == test:
+            if request.test == test and request.ahead:
                 request.ahead = False
+                request.urgent_since = now
 
     def fail(self, error: Exception, *, spec: Spec | None = None, holder: Holder | None = None) -> None:
         """End the waits for a spec, of a holder, or all."""

@@ -52,7 +52,8 @@ class Service:
 
     def inherit(self, inheritance: Inheritance) -> None:
         """Go on with what a dead broker of this run had, and delete what earlier runs left."""
-        self.problems += [str(problem) for problem in inheritance.problems]
+        known = set(self.problems)
+        self.problems += [str(problem) for problem in inheritance.problems if str(problem) not in known]
         for records in inheritance.own_run:
             self.account.created += len(records.known)
             self.settled_before += len(records.known) - len(records.sessions)

@@ -76,7 +76,10 @@ class Slot:
 
 @dataclass(eq=False)
 class Request:
-    """Somebody who waits for a ready session. An `ahead` request is for a later test and yields to the others."""
+    """Somebody who waits for a ready session. An `ahead` request is for a later test and yields to the others.
+
+    `urgent_since` is when a test began to wait: the arrival, or for a request made ahead the start of its test.
+    """
 
     holder: Holder
     test: str | None
@@ -84,9 +87,17 @@ class Request:
     arrived: float
     ahead: bool = False
     refusals_before: int = 0
+    urgent_since: float = 0.0
     failures: int = 0
     granted: Slot | None = None
     future: asyncio.Future[Slot] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def __post_init__(self) -> None:
+        self.urgent_since = self.arrived
+
+    def waited(self, now: float) -> float:
+        """Return the seconds that a test has waited; none while it is only prepared for."""
+        return 0.0 if self.ahead else now - self.urgent_since
 
     @property
     def open(self) -> bool:

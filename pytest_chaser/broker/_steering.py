@@ -123,7 +123,9 @@ class Steering:
 
     def deadlocked(self) -> Request | None:
         """Return the request to fail because every session is held by a test that waits for a further one."""
-        request = blocked_for_ever(self.queue.urgent(), self._stock) if self.is_full() else None
+        if not self.is_full():
+            return None
+        request = blocked_for_ever(self.queue.urgent(), self._stock, kept=self._settings.scope == "worker")
         if request is None:
             return None
         # A learned limit may be somebody else's doing: it is tried once more before it is taken for a wall.

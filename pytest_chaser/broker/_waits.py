@@ -58,11 +58,11 @@ def held_by(stock: Stock) -> str:
     return "; ".join(parts) or "none of them ours"
 
 
-def blocked_for_ever(waiting: Sequence[Request], stock: Stock) -> Request | None:
+def blocked_for_ever(waiting: Sequence[Request], stock: Stock, *, kept: bool) -> Request | None:
     """Return the request to fail when every session is held by a test that itself waits for a further one.
 
     To be asked only while no session may be created. The one that asked last is failed: the others then have what they
-    wait for, in the order they asked.
+    wait for, in the order they asked. `kept`: sessions are kept for many tests, so a lease names only its first.
     """
     leased = stock.leased()
     if not leased or stock.unleased() or stock.deleting:
@@ -70,9 +70,8 @@ def blocked_for_ever(waiting: Sequence[Request], stock: Stock) -> Request | None
     for slot in leased:
         assert slot.lease is not None
         lease = slot.lease
-        if not any(
-            request.holder.key == lease.holder.key and lease.test in (None, request.test) for request in waiting
-        ):
+        asking = [request for request in waiting if request.holder.key == lease.holder.key]
+        if not any(kept or lease.test in (None, request.test) for request in asking):
             return None
     keys = {slot.lease.holder.key for slot in leased if slot.lease is not None}
     return next((request for request in reversed(waiting) if request.holder.key in keys), None)

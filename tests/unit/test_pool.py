@@ -360,6 +360,35 @@ def test_two_tests_that_each_hold_one_of_two_and_want_another_do_not_wait_for_ev
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["QuotaExceeded", "Session"]
 
 
+def test_a_worker_that_keeps_its_session_and_wants_another_at_the_limit_is_told() -> None:
+    async def story(world: World) -> None:
+        await world.acquire(GW0, "test_0")
+        world.pool.test_started("test_1", GW0)
+        with pytest.raises(QuotaExceeded, match="test_1 asks for a further session"):
+            await world.acquire(GW0, "test_1")
+        assert now() < 60
+
+    play(story, scope="worker", max_sessions=1)
+
+
+def test_starving_is_not_taken_for_long_tests() -> None:
+    async def story(world: World) -> None:
+        world.pool.set_demand(40)
+        ahead = asyncio.create_task(world.acquire(GW0, "test_0"))
+        for number in range(40):
+            world.pool.test_started(f"test_{number}", GW0)
+            session = await ahead
+            following = asyncio.create_task(world.acquire(GW0, f"test_{number + 1}", ahead=True))
+            await asyncio.sleep(0.5)
+            world.pool.release(session.id)
+            ahead = following
+        assert 0.3 < world.pool.account.body() < 0.7
+        assert now() < 2 * (20 + 40 * 0.5)
+        ahead.cancel()
+
+    play(story)
+
+
 def test_a_learned_limit_is_tried_again_before_a_deadlock_is_declared() -> None:
     async def story(world: World) -> None:
         await world.acquire(GW0, "test_a")
