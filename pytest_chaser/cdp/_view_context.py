@@ -167,9 +167,7 @@ class ViewContext:
     def start(self, work: Callable[[], Any], name: str, target: Any) -> concurrent.futures.Future[Any]:
         """Start work on the loop thread that ends whatever happens, and return the future of its result as it is."""
         self._check()
-        observer = self.page.observer
-        origin = observer.origin() if observer is not None else None
-        return self.loop.submit(self.perform(work, name, target, origin))
+        return self.loop.submit(self.perform(work, name, target, self._origin()))
 
     def block(self, work: Callable[[], Any], name: str, target: Any) -> Any:
         """Do work on the loop thread and block until it is done; other handlers may run meanwhile."""
@@ -177,13 +175,17 @@ class ViewContext:
         self._check()
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         try:
-            self.loop.submit(self.perform(work, name, target), future)
+            self.loop.submit(self.perform(work, name, target, self._origin()), future)
             with self.threads.blocking():
                 return self.out(wait_blocking(future))
         except BaseException:
             # An interrupt may strike anywhere in here.
             future.cancel()
             raise
+
+    def _origin(self) -> Any:
+        observer = self.page.observer
+        return None if observer is None else observer.origin()
 
     async def perform(self, work: Callable[[], Any], name: str, target: Any, origin: Any = None) -> Any:
         result = work()
