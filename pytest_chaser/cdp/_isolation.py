@@ -161,9 +161,12 @@ async def _make_room(browser: Browser) -> None:
     own_tab = spare is not None
     if spare is None:
         spare = await _emptied(browser, _present_tab(browser))
-    for tab in _tabs(browser):
-        if tab is not spare:
-            await lenient(browser.connection.send("Target.closeTarget", {"targetId": tab._targetId}))
+    old = [tab for tab in _tabs(browser) if tab is not spare]
+    for tab in old:
+        await lenient(browser.connection.send("Target.closeTarget", {"targetId": tab._targetId}))
+    if old:
+        # The answer to closing comes before the tab's scripts have ended.
+        await asyncio.wait([tab._isClosedPromise for tab in old], timeout=CLOSE_PATIENCE)
     await _clear(browser, spare)
     browser.spare = (spare, own_tab)
 

@@ -21,6 +21,9 @@ from ._sessions import lenient
 VISIT_PATIENCE = 10.0
 """Seconds that opening one origin and reading or writing its storage may take."""
 
+BLANK_PATIENCE = 2.0
+"""Seconds that an empty document may take to load."""
+
 _EMPTY = base64.b64encode(b"<!doctype html><title></title>").decode("ascii")
 
 _READ = """async () => {
@@ -172,7 +175,12 @@ async def seed_session_storage(page: Any, state: Mapping[str, Any]) -> None:
 
 async def blank(client: Any) -> None:
     """Bring a page to `about:blank` without a past."""
+    stopped: asyncio.Future[None] = client._loop.create_future()
+    client.once("Page.frameStoppedLoading", lambda event: stopped.done() or stopped.set_result(None))
+    await client.send("Page.enable")
     await client.send("Page.navigate", {"url": "about:blank"})
+    # While a navigation is under way the browser keeps the history.
+    await asyncio.wait([stopped], timeout=BLANK_PATIENCE)
     await lenient(client.send("Page.resetNavigationHistory"))
 
 

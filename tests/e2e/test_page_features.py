@@ -813,7 +813,7 @@ class Coat:
             return Done(_coated(value))
         return _coated(value)
 
-    async def __aenter__(self) -> Coat:  # noqa: PYI034 - `Self` needs Python 3.11
+    async def __aenter__(self) -> Coat:
         self._inner.__enter__()
         return self
 
