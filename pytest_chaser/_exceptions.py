@@ -69,7 +69,23 @@ class ApiTimeout(ApiError):
 
 
 class ApiProtocolError(ApiError):
-    """The API answered something else than it documents: bad JSON, a missing field, not a PNG."""
+    """The API answered something else than it documents: bad JSON, a missing field, not a PNG.
+
+    `session_id` is the id of the session in the answer if at least that could be read: one that was created and
+    has to be deleted, whatever else is wrong with it.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        session_id: str | None = None,
+        method: str | None = None,
+        path: str | None = None,
+        sent: bool = True,
+    ) -> None:
+        super().__init__(message, method=method, path=path, sent=sent)
+        self.session_id = session_id
 
 
 class ApiStatusError(ApiError):

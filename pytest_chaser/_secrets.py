@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import json
+import re
+from urllib.parse import quote, urlsplit
 
 MASK = "***"
+
+_WEBSOCKET_URL = re.compile(r"wss?://[^\s\"'<>\\]+", re.IGNORECASE)
+_BEARER = re.compile(r"(?i)\b(bearer|token=)(\s*)[^\s\"'<>&]+")
+
+
+class Secret:
+    """A value that `repr`, `str`, a debugger's list of locals and a traceback show masked only."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value itself; call it where it is sent, and keep it in no variable that lives on."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({mask_key(self._value)!r})"
+
+    def __str__(self) -> str:
+        return mask_key(self._value)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a Secret is not pickled: it would be readable where it lands")
 
 
 def mask_key(key: str | None) -> str:
@@ -25,3 +52,16 @@ def mask_url(url: str | None) -> str:
     except ValueError:
         return MASK
     return f"{parts.scheme}://{host}{port}/{MASK}"
+
+
+def redact(text: str, *secrets: str) -> str:
+    """Return `text` without the secrets, without bearer credentials, and with WebSocket URLs reduced to their host.
+
+    A secret is also found in the forms it takes inside a URL and inside JSON.
+    """
+    for secret in secrets:
+        for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}:
+            if form:
+                text = text.replace(form, MASK)
+    text = _WEBSOCKET_URL.sub(lambda match: mask_url(match.group()), text)
+    return _BEARER.sub(rf"\1\2{MASK}", text)
