@@ -38,9 +38,21 @@ if TYPE_CHECKING:
         SessionNotOpen,
     )
     from ._models import PreviewToken, Session, SessionPage, SessionStatus
-    from .cdp._public_expect import expect
-    from .cdp._views import AsyncView as AsyncPage
-    from .cdp._views import SyncView as SyncPage
+    from ._pages import (
+        AsyncElementHandle,
+        AsyncFrame,
+        AsyncLocator,
+        AsyncPage,
+        AsyncRequest,
+        AsyncResponse,
+        SyncElementHandle,
+        SyncFrame,
+        SyncLocator,
+        SyncPage,
+        SyncRequest,
+        SyncResponse,
+        expect,
+    )
 
 __version__ = "0.1.0"
 
@@ -51,7 +63,12 @@ __all__ = [
     "ApiStatusError",
     "ApiTimeout",
     "AsyncChaserClient",
+    "AsyncElementHandle",
+    "AsyncFrame",
+    "AsyncLocator",
     "AsyncPage",
+    "AsyncRequest",
+    "AsyncResponse",
     "AuthenticationError",
     "BrokerError",
     "CdpConnectionError",
@@ -77,7 +94,12 @@ __all__ = [
     "SessionNotOpen",
     "SessionPage",
     "SessionStatus",
+    "SyncElementHandle",
+    "SyncFrame",
+    "SyncLocator",
     "SyncPage",
+    "SyncRequest",
+    "SyncResponse",
     "__version__",
     "expect",
 ]
@@ -85,15 +107,25 @@ __all__ = [
 # Where a name lives, and what it is called there. What is not listed lives in `_exceptions`.
 _HOMES = {
     "AsyncChaserClient": ("_client", "AsyncChaserClient"),
-    "AsyncPage": ("cdp._views", "AsyncView"),
+    "AsyncElementHandle": ("_pages", "AsyncElementHandle"),
+    "AsyncFrame": ("_pages", "AsyncFrame"),
+    "AsyncLocator": ("_pages", "AsyncLocator"),
+    "AsyncPage": ("_pages", "AsyncPage"),
+    "AsyncRequest": ("_pages", "AsyncRequest"),
+    "AsyncResponse": ("_pages", "AsyncResponse"),
     "ChaserClient": ("_client", "ChaserClient"),
     "PreviewToken": ("_models", "PreviewToken"),
     "RetryPolicy": ("_client", "RetryPolicy"),
     "Session": ("_models", "Session"),
     "SessionPage": ("_models", "SessionPage"),
     "SessionStatus": ("_models", "SessionStatus"),
-    "SyncPage": ("cdp._views", "SyncView"),
-    "expect": ("cdp._public_expect", "expect"),
+    "SyncElementHandle": ("_pages", "SyncElementHandle"),
+    "SyncFrame": ("_pages", "SyncFrame"),
+    "SyncLocator": ("_pages", "SyncLocator"),
+    "SyncPage": ("_pages", "SyncPage"),
+    "SyncRequest": ("_pages", "SyncRequest"),
+    "SyncResponse": ("_pages", "SyncResponse"),
+    "expect": ("_pages", "expect"),
 }
 
 
