@@ -12,7 +12,7 @@ from .._models import Session
 from ._recorder import Recorder
 from ._screenshot import Picture, describe, in_thread, take_picture
 
-PIECE_PATIENCE = 1.5
+PIECE_PATIENCE = 2.5
 """Seconds that the page has for one piece; they are asked for at the same time."""
 CAPTURE_PATIENCE = 4.5
 """Seconds for everything of all sessions of a test, the framebuffer of the API included."""

@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .._config import Settings
-
 ON_FAILURE = frozenset({"only-on-failure", "retain-on-failure"})
 """The two words that mean "kept for a failure only"; the screenshot has pytest-playwright's, the others its trace's."""
 
@@ -33,33 +31,6 @@ class EvidenceOptions:
     ignore: tuple[re.Pattern[str], ...] = ()
     redact: tuple[str, ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False)
-
-    @classmethod
-    def of(
-        cls,
-        settings: Settings,
-        rootpath: Path,
-        *,
-        screenshot: str | None = None,
-        trace: str | None = None,
-        fail_on: frozenset[str] | None = None,
-    ) -> EvidenceOptions:
-        """Return what the run's settings say; the keywords are what a test's marker may change of them."""
-        return cls(
-            output=settings.output,
-            rootpath=rootpath,
-            screenshot=settings.screenshot if screenshot is None else screenshot,
-            full_page=settings.full_page_screenshot,
-            trace=settings.trace if trace is None else trace,
-            har=settings.har,
-            console=settings.console,
-            html=settings.html,
-            exclude=frozenset(settings.exclude_evidence),
-            fail_on=settings.fail_on if fail_on is None else fail_on,
-            ignore=settings.ignore,
-            redact=settings.redact,
-            secrets=(settings.key,) if settings.key else (),
-        )
 
     def wants(self, piece: str, *, failed: bool) -> bool:
         """Tell whether the piece of this name is to be kept for a test that failed, or did not."""

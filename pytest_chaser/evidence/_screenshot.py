@@ -12,10 +12,10 @@ from typing import Any
 
 from ._recorder import Recorder
 
-PAGE_PATIENCE = 1.5
+PAGE_PATIENCE = 2.0
 """Seconds that the page has for its picture before the API is asked for the framebuffer."""
-FULL_PAGE_PATIENCE = 3.0
-FRAMEBUFFER_PATIENCE = 2.5
+FULL_PAGE_PATIENCE = 2.5
+FRAMEBUFFER_PATIENCE = 2.0
 MAX_FULL_PAGE = 16384
 """Pixels: Chromium draws nothing beyond, and the picture would be cut off without a word."""
 
