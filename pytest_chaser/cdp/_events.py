@@ -61,7 +61,7 @@ class Dispatch:
         self._handler_loop = loop
         self._handler_tasks: set[asyncio.Future[Any]] = set()
         self._faults: list[CdpError] = []
-        self._fault_waiters: set[asyncio.Future[None]] = set()
+        self._fault_listeners: set[Callable[[], None]] = set()
 
     def _emit_run(self, handler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         subject = args[0] if args and hasattr(args[0], "handler_started") and not is_passive(handler) else None
@@ -95,9 +95,8 @@ class Dispatch:
         error.__cause__ = cause
         logger.warning("%s", message)
         self._faults.append(error)
-        for waiter in list(self._fault_waiters):
-            if not waiter.done():
-                waiter.set_result(None)
+        for listener in list(self._fault_listeners):
+            listener()
 
     def raise_fault(self) -> None:
         """Raise the oldest recorded fault, once."""

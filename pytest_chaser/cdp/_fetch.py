@@ -57,8 +57,12 @@ class Request(PyppeteerRequest):
         self._fault = fault
         self._handlers: list[Callable[..., Any]] = []
         self._running = 0
-        self._objections_waived = 0
+        self._waived = 0
+        self._waived_at_start = 0
+        self._silent = 0
+        self._dispatched = False
         self._failed = False
+        self.passes = False
         self._patience: asyncio.TimerHandle | None = None
         self._unchanged: dict[str, Any] = {}
         self._initiator = event.get("initiator", {})
@@ -75,22 +79,30 @@ class Request(PyppeteerRequest):
     def handler_started(self, handler: Callable[..., Any]) -> None:
         self._handlers.append(handler)
         self._running += 1
+        self._waived_at_start = self._waived
 
     def handler_ended(self, handler: Callable[..., Any], error: BaseException | None) -> None:
         self._running -= 1
+        if not self._dispatched and self._waived == self._waived_at_start:
+            self._silent += 1  # a plain function that has returned and said nothing
         self._failed = self._failed or error is not None
         if self._answerable and not self._interceptionHandled:
             self._settle()
 
     def dispatched(self) -> None:
         """All handlers have been called; some may still run."""
+        self._dispatched = True
         if self._answerable and not self._interceptionHandled and not self._handlers:
             self._soon(self._continue())
+
+    def _nobody_objects(self) -> bool:
+        """Whether every handler that could still decide has left the request to the others."""
+        return bool(self._waived) and (not self._running or self._waived >= len(self._handlers) - self._silent)
 
     def _settle(self) -> None:
         if self._failed:
             self._give_up()
-        elif self._objections_waived and self._objections_waived >= self._running:
+        elif self._nobody_objects():
             self._soon(self._continue())
         elif not self._running and self._patience is None:
             self._patience = self._client._loop.call_later(ANSWER_PATIENCE, self._forgotten)
@@ -121,8 +133,11 @@ class Request(PyppeteerRequest):
                 raise
 
     def _check_answerable(self) -> bool:
-        """Whether there is anything to answer; a data URL never leaves the page and is never stopped."""
-        if self._url.startswith("data:"):
+        """Whether there is anything to answer.
+
+        A data URL never leaves the page and is never stopped; and handlers stay when interception is switched off.
+        """
+        if self.passes or self._url.startswith("data:"):
             return False
         if not self._allowInterception:
             raise NetworkError("Request interception is not enabled.")
@@ -139,8 +154,8 @@ class Request(PyppeteerRequest):
         if overrides:
             await self._answer("Fetch.continueRequest", {**self._unchanged, **_overrides(overrides)})
             return
-        self._objections_waived += 1
-        if self._objections_waived >= self._running:
+        self._waived += 1
+        if self._nobody_objects():
             await self._continue()
 
     async def _continue(self) -> None:

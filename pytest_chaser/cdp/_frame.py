@@ -47,6 +47,7 @@ class Frame(Locating, PyppeteerFrame):
 
     def __init__(self, client: Any, parentFrame: Frame | None, frameId: str) -> None:
         self._context_turn: asyncio.Future[None] = client._loop.create_future()
+        self.heard_from: Any = None
         super().__init__(client, parentFrame, frameId)
 
     def move_to(self, client: Any) -> None:
@@ -54,6 +55,10 @@ class Frame(Locating, PyppeteerFrame):
         if client is not self._client:
             self._client = client
             self._setDefaultContext(None)
+
+    def left(self, context: Any) -> bool:
+        """Whether the frame has moved to another process than that of this context, which then is gone."""
+        return context._client is not self._client
 
     def _setDefaultContext(self, context: Any) -> None:
         turn, self._context_turn = self._context_turn, self._client._loop.create_future()
@@ -95,9 +100,7 @@ class Frame(Locating, PyppeteerFrame):
             )
         return self._contextPromise.result() if self._contextPromise.done() else await self.executionContext()
 
-    async def _in_context(
-        self, ask: Callable[[Any], Awaitable[Any]], again: Callable[[BaseException], bool], failed: Any = None
-    ) -> Any:
+    async def _in_context(self, ask: Callable[[Any], Awaitable[Any]], again: Callable[[BaseException], bool]) -> Any:
         """Ask in the present document, and in the next one as long as `again` allows it of the error."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + CONTEXT_PATIENCE
@@ -107,7 +110,8 @@ class Frame(Locating, PyppeteerFrame):
             try:
                 return await ask(context)
             except NetworkError as error:
-                if self._detached or not again(error):
+                left = again is is_navigation_error and self.left(context)
+                if self._detached or not (left or again(error)):
                     raise
                 if turn is self._context_turn:
                     # The browser is ahead of its own events: the one that names the next document is on its way.

@@ -62,7 +62,9 @@ class FrameManager(PyppeteerFrameManager):
         """Take over what a new session says of its frame and that frame's children."""
         frame = self._frames.get(tree["frame"]["id"])
         if frame is not None and frame._client is client:
-            frame._navigated(tree["frame"])
+            # What the process said by itself since is newer than this answer.
+            if frame.heard_from is not client and tree["frame"].get("url"):
+                self._navigated(client, tree["frame"], "Navigation")
             for child in tree.get("childFrames", ()):
                 self._adopt_tree(client, child)
 
@@ -101,6 +103,7 @@ class FrameManager(PyppeteerFrameManager):
             frame = self._main_frame(client, frame or self._mainFrame, payload["id"])
         for child in frame.childFrames:
             self._removeFramesRecursively(child)
+        frame.heard_from = client
         frame._navigated(payload)
         frame._url = payload.get("url", "") + payload.get("urlFragment", "")
         frame._navigationURL = frame._url

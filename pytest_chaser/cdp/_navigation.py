@@ -18,6 +18,7 @@ from pyppeteer.frame_manager import FrameManager as Base
 from pyppeteer.navigator_watcher import pyppeteerToProtocolLifecycle
 from pyppeteer.util import merge_dict
 
+from .._exceptions import CdpError
 from ._deadlines import call_limit
 from ._frames import FrameManager
 from ._sessions import lenient
@@ -53,7 +54,7 @@ class Watcher:
             emitter.on(event, handler)
         page._watchers.add(self)
         self.done.add_done_callback(self._cleanup)
-        page._faulted(self.fail)
+        page._fault_listeners.add(self._on_fault)
 
     def _look(self, frame: Any) -> None:
         if frame is not self._frame or self.done.done():
@@ -70,6 +71,12 @@ class Watcher:
     def _detached(self, frame: Any) -> None:
         if frame is self._frame:
             self.fail(PageError("Navigating frame was detached"))
+
+    def _on_fault(self) -> None:
+        try:
+            self._page.raise_fault()
+        except CdpError as error:
+            self.fail(error)
 
     def _time_out(self) -> None:
         self.fail(PyppeteerTimeout(f"Navigation Timeout Exceeded: {self._timeout:g} ms exceeded."))
@@ -96,6 +103,7 @@ class Watcher:
         for emitter, event, handler in self._handlers:
             emitter.remove_listener(event, handler)
         self._page._watchers.discard(self)
+        self._page._fault_listeners.discard(self._on_fault)
 
 
 class Navigation:
@@ -111,14 +119,8 @@ class Navigation:
     raise_fault: Callable[[], None]
     _before_leaving: Callable[[], Awaitable[None]]
 
-    def _faulted(self, fail: Callable[[BaseException], None]) -> None:
-        """Let a fault of a handler that is already known end a wait at once."""
-        try:
-            self.raise_fault()
-        except Exception as error:  # noqa: BLE001 - it is handed on to whoever waits
-            fail(error)
-
     def _watch(self, settings: Mapping[str, Any]) -> Watcher:
+        self.raise_fault()
         for gone in ("networkIdleTimeout", "networkIdleInflight"):
             if gone in settings:
                 raise ValueError(f"`{gone}` option is no longer supported.")
@@ -166,6 +168,8 @@ class Navigation:
         starting = asyncio.ensure_future(_unlimited(start))
         try:
             await asyncio.wait([starting, watcher.done], return_when=asyncio.FIRST_COMPLETED)
+            if watcher.done.done():
+                watcher.done.result()
             if starting.done():
                 starting.result()
             await asyncio.shield(watcher.done)

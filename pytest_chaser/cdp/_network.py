@@ -42,6 +42,7 @@ class NetworkManager(PyppeteerNetworkManager):
         self._cache_disabled = False
         self.credentials = Credentials()
         self._userRequestInterceptionEnabled = False
+        self._has_intercepted = False
         self._protocolRequestInterceptionEnabled = False
         self._announced_late: dict[str, tuple[Any, dict[str, Any]]] = {}
         self._paused: dict[str, tuple[Any, dict[str, Any]]] = {}
@@ -77,6 +78,7 @@ class NetworkManager(PyppeteerNetworkManager):
     async def setRequestInterception(self, value: bool) -> None:
         """Stop every request until a handler answers it, or stop none."""
         self._userRequestInterceptionEnabled = bool(value)
+        self._has_intercepted = self._has_intercepted or self._userRequestInterceptionEnabled
         await self._update_interception()
 
     async def _update_interception(self) -> None:
@@ -171,8 +173,8 @@ class NetworkManager(PyppeteerNetworkManager):
         request = Request(client, event, frame, chain, fetch_id=fetch_id, fault=self._page.fault)
         if paused:
             request.stopped(paused, self._added_headers(paused))
-        elif self._userRequestInterceptionEnabled and request.url.startswith("data:"):
-            request._allowInterception = True
+        else:
+            request.passes = self._has_intercepted
         self._requestIdToRequest[request_id] = request
         self.emit(self.Events.Request, request)
         request.dispatched()

@@ -176,12 +176,17 @@ async def seed_session_storage(page: Any, state: Mapping[str, Any]) -> None:
 async def blank(client: Any) -> None:
     """Bring a page to `about:blank` without a past."""
     stopped: asyncio.Future[None] = client._loop.create_future()
-    client.once("Page.frameStoppedLoading", lambda event: stopped.done() or stopped.set_result(None))
+    client.once("Page.frameStoppedLoading", lambda event: _set(stopped))
     await client.send("Page.enable")
     await client.send("Page.navigate", {"url": "about:blank"})
     # While a navigation is under way the browser keeps the history.
     await asyncio.wait([stopped], timeout=BLANK_PATIENCE)
     await lenient(client.send("Page.resetNavigationHistory"))
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 async def visit(client: Any, origin: str, function: str) -> Any:

@@ -90,13 +90,15 @@ class WaitTask:
             self.promise.set_exception(error)
 
     async def _look(self, run: int) -> None:
+        context = None
         try:
             context = await self._frame.executionContext()
             with call_limit(None):  # the wait's own timeout rules
                 found = await context.evaluateHandle(self._call, *self._arguments)
         except NetworkError as error:
             # The next document's context starts the next look. A page that is gone will have none.
-            if run == self._run and not (is_navigation_error(error) and not self._frame.isDetached()):
+            left = is_navigation_error(error) or (context is not None and self._frame.left(context))
+            if run == self._run and (self._frame.isDetached() or not left):
                 self.terminate(error)
             return
         except (ElementHandleError, TypeError) as error:
