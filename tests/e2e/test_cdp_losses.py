@@ -188,10 +188,12 @@ def test_a_page_is_usable_after_its_own_timeout(page: Any, loop_thread: LoopThre
 
 
 def test_a_call_that_nothing_answers_ends_at_the_ceiling(relay: Relay, own_loop: LoopThread) -> None:
-    browser = own_loop.run(connect(relay.url, call_timeout=0.5), 15)
+    browser = own_loop.run(connect(relay.url), 15)
     page = sync_view(own_loop.run(browser.new_page(), 15), own_loop)
+    browser.connection.call_timeout = 0.5
     with pytest.raises(CdpError, match=r"did not answer Runtime\.\w+ within 0\.5 s"):
         page.evaluate("new Promise(() => {})")
+    browser.connection.call_timeout = 20.0
     assert page.evaluate("1 + 1") == 2
     own_loop.run(browser.disconnect(), 5)
 
