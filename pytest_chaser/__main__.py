@@ -21,8 +21,8 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit code."""
-    parser = build_parser()
-    args = parser.parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    args = build_parser(given).parse_args(given)
     command: Callable[[argparse.Namespace], int] = args.command
     try:
         return command(args)
@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all subcommands."""
+def build_parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of all subcommands; `given` is what it is for."""
     parser = argparse.ArgumentParser(prog="chaser", description="Tools around pytest-chaser; tests are run by pytest.")
     parser.add_argument("--version", action="version", version=f"pytest-chaser {__version__}")
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     reap.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
     reap.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="default: %(default)g")
     serve = add("serve", _serve, "serve the Sessions API on this machine's own browser")
-    if _wanted("serve"):
+    if "serve" in given[:1]:
         # Its options come with the server, and that takes aiohttp a while to import.
         from .emulator import _serve as server
 
@@ -65,14 +65,17 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _wanted(name: str) -> bool:
-    return name in sys.argv[1:2]
-
-
 def _doctor(args: argparse.Namespace) -> int:
     from ._doctor import examine
+    from .emulator._browser import BrowserNotFound, find_browser
 
-    return OK if examine(with_session=args.session) else ATTENTION
+    def browser() -> tuple[bool, str]:
+        try:
+            return True, str(find_browser())
+        except BrowserNotFound as error:
+            return False, str(error)
+
+    return OK if examine(browser, with_session=args.session) else ATTENTION
 
 
 def _sessions(args: argparse.Namespace) -> int:
