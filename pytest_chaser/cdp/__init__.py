@@ -5,8 +5,9 @@ Importing this package imports both, so the plugin does it when a test really us
 
 from __future__ import annotations
 
-from ._browser import Browser, Isolation, connect
+from ._browser import Browser, connect
 from ._deadlines import call_limit
+from ._isolation import Isolation
 from ._loop import LoopThread
 from ._options import PageOptions
 from ._page import Page

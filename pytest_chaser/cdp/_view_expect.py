@@ -134,7 +134,7 @@ class SyncExpectation:
     def __init__(self, context: ViewContext, work: Callable[[], Any]) -> None:
         self._wait = _Wait(context, work)
 
-    def __enter__(self) -> SyncExpectation:  # noqa: PYI034 - `Self` needs Python 3.11
+    def __enter__(self) -> SyncExpectation:
         __tracebackhide__ = True
         self._wait.block(self._wait.begin)
         return self
@@ -160,7 +160,7 @@ class AsyncExpectation:
     def __init__(self, context: ViewContext, work: Callable[[], Any]) -> None:
         self._wait = _Wait(context, work)
 
-    async def __aenter__(self) -> AsyncExpectation:  # noqa: PYI034
+    async def __aenter__(self) -> AsyncExpectation:
         __tracebackhide__ = True
         await self._wait.wait(self._wait.begin)
         return self
