@@ -18,13 +18,13 @@ from ._records import BoundedLog, CallEntry, ConsoleEntry, NavigationEntry
 if TYPE_CHECKING:
     from ._trace import Tracer
 
-_DOMAINS = ("Page", "Runtime", "Network", "Log", "Inspector")
 _TEXT_LIMIT = 4000
 _LEARNED_LIMIT = 200
 _ERROR_LEVELS = frozenset({"error", "assert"})
 
 # Typing into a page is the one moment when a password is in its field for certain: the next call may submit it.
-_TYPING = ("type", "fill", "press", "sendcharacter", "evaluate", "eval")
+_TYPING = ("type", "fill", "press", "sendcharacter")
+_SETTING = ("value", "password")
 _PASSWORDS = "[...document.querySelectorAll('input[type=password]')].map(e => e.value).filter(v => v)"
 
 
@@ -92,7 +92,8 @@ class Recorder:
         ):
             self.client.on(event, handler)
             self._handlers.append((event, handler))
-        await asyncio.gather(*(self.client.send(f"{domain}.enable", {}) for domain in _DOMAINS))
+        # The page has enabled the other domains when it was opened, with settings that must stay.
+        await self.client.send("Inspector.enable", {})
 
     def detach(self) -> None:
         """Stop to listen; what was recorded stays."""
@@ -145,7 +146,7 @@ class Recorder:
             entry.error = f"{type(error).__name__}: {error}"[:_TEXT_LIMIT]
         with contextlib.suppress(ValueError):
             self.running.remove(entry)
-        if any(word in entry.name.lower() for word in _TYPING) and self.dialog is None and not self.crashed:
+        if self.dialog is None and not self.crashed and _may_set_password(entry):
             self.spawn(self._learn_passwords())
         if self.tracer is not None:
             self.tracer.call_ended(entry)
@@ -247,6 +248,13 @@ class Recorder:
         # Shorter values ("1", "dark", "en-US") are words of the page as well.
         if len(value) >= 8:
             self.learn(value)
+
+
+def _may_set_password(call: CallEntry) -> bool:
+    name = call.name.lower()
+    return any(word in name for word in _TYPING) or (
+        "eval" in name and any(word in call.arguments for word in _SETTING)
+    )
 
 
 def _console_text(argument: Mapping[str, Any]) -> str:
