@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 
 from ._account import Account
@@ -82,7 +83,7 @@ class Steering:
 
     def next_spec(self) -> Spec | None:
         """Return what the next session to create is created with: for who waits first, then ahead of need."""
-        if not self._refusals.may_create(self._clock()):
+        if not self._refusals.may_create(self._clock()) or self._starts_enough():
             return None
         for spec, count in self.queue.specs().items():
             if count > len(self._stock.unleased(spec)):
@@ -92,6 +93,10 @@ class Steering:
         if unleased_wanted(self._situation()) > len(self._stock.unleased(self._default_spec)):
             return self._default_spec
         return None
+
+    def _starts_enough(self) -> bool:
+        # Browsers that start together on this very machine all get ready late.
+        return self._settings.mode == "local" and len(self._stock.starting()) >= max(2, os.cpu_count() or 1)
 
     def in_the_way(self, spec: Spec) -> Slot | None:
         """Return a session that nobody waits for and that keeps one that somebody waits for from being created."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import selectors
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -254,6 +255,18 @@ def test_a_run_of_many_tests_waits_for_the_first_session_only() -> None:
 
     world = play(story)
     assert len(world.api.sessions) == 60
+
+
+def test_in_local_mode_no_more_browsers_start_at_once_than_the_machine_has_cores() -> None:
+    async def story(world: World) -> None:
+        world.pool.set_demand(50)
+        most = 0
+        for _ in range(20):
+            await asyncio.sleep(0.5)
+            most = max(most, world.pool.status()["on_the_way"])
+        assert most == min(6, max(2, os.cpu_count() or 1))
+
+    play(story, Api(ready_after=2.0), mode="local")
 
 
 def test_every_worker_may_tell_the_demand_and_it_counts_once() -> None:
