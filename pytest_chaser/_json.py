@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 from ._exceptions import ApiProtocolError
@@ -49,10 +49,10 @@ class JsonObject:
 
     def number(self, name: str) -> float | None:
         """Return a number, or None if it is absent or null."""
-        value = self._take(name)
-        if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
-            return value
-        return self._wrong(name, "a number", value)
+        value: float | None = self._take(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            self._wrong(name, "a number", value)
+        return value
 
     def whole_number(self, name: str) -> int | None:
         """Return an integer, or None if it is absent or null; `22500.0` is an integer to JSON."""
@@ -111,10 +111,8 @@ def parse_time(text: str) -> datetime | None:
     leap = second == 60
     fraction = (match["fraction"] or "")[:6].ljust(6, "0")
     try:
-        naive = datetime.strptime(
-            f"{match['day']} {match['minute']}:{59 if leap else second:02} {fraction}", "%Y-%m-%d %H:%M:%S %f"
-        )
-        moment = naive.replace(tzinfo=timezone.utc) - _offset(match["offset"])
+        written = f"{match['day']} {match['minute']}:{59 if leap else second:02} {fraction} +0000"
+        moment = datetime.strptime(written, "%Y-%m-%d %H:%M:%S %f %z") - _offset(match["offset"])
     except (ValueError, OverflowError):
         return None
     return moment + timedelta(seconds=1) if leap else moment

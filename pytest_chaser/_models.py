@@ -54,7 +54,7 @@ class Session:
     answered_at: datetime | None = field(default=None, compare=False)
 
     @classmethod
-    def from_json(cls, data: object, *, answered_at: datetime | None = None) -> Session:
+    def from_json(cls, data: Any, *, answered_at: datetime | None = None) -> Session:
         """Read one session; only `id` and `status` have to be there.
 
         Raises `ApiProtocolError`, whose `session_id` is the id if at least that could be read.
@@ -109,7 +109,7 @@ class SessionPage:
     answered_at: datetime | None = field(default=None, compare=False)
 
     @classmethod
-    def from_json(cls, data: object, *, answered_at: datetime | None = None) -> SessionPage:
+    def from_json(cls, data: Any, *, answered_at: datetime | None = None) -> SessionPage:
         """Read one page. Without `has_more` there is more exactly if there is a `next_cursor`."""
         source = JsonObject(data, "a list of sessions")
         items = source.items("data")
@@ -145,7 +145,7 @@ class PreviewToken:
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
     @classmethod
-    def from_json(cls, data: object) -> PreviewToken:
+    def from_json(cls, data: Any) -> PreviewToken:
         """Read a token; only `url` has to be there."""
         source = JsonObject(data, "a preview token")
         return cls(

@@ -19,6 +19,7 @@ from ._waiting import check_duration, wait_until_ready
 
 if TYPE_CHECKING:
     import httpx
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -139,7 +140,7 @@ class AsyncChaserClient:
         """Close the connections; closing twice is fine."""
         await self._transport.aclose()
 
-    async def __aenter__(self) -> AsyncChaserClient:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

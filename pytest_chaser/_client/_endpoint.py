@@ -34,7 +34,7 @@ class Endpoint:
         url, host, loopback = check_url((os.environ.get("CHASER_API_URL") if api_url is None else api_url) or None)
         if warn_of_clear_text and url.startswith("http://") and not loopback:
             warnings.warn(
-                f"the API key travels unencrypted to {host}; use https:// in CHASER_API_URL unless that network is yours",
+                f"the key travels unencrypted to {host}; use https:// in CHASER_API_URL unless that network is yours",
                 ChaserWarning,
                 stacklevel=4,
             )
@@ -52,7 +52,7 @@ def check_key(key: str | None) -> str:
         raise ConfigurationError("the API key holds characters that are not ASCII; copy it again into CHASER_KEY")
     if any(character <= " " or character == "\x7f" for character in stripped):
         raise ConfigurationError(
-            "the API key holds white space or control characters; CHASER_KEY is the bare key, without 'Bearer' before it"
+            "the API key holds white space or control characters; CHASER_KEY is the bare key, without 'Bearer'"
         )
     return stripped
 

@@ -122,7 +122,8 @@ class Flows:
         if isinstance(outcome, Failure):
             return outcome
         key = self._endpoint.key
-        return judge(call, outcome, key.reveal(), str(key)) or read(outcome, parse)
+        failure = judge(call, outcome, key.reveal(), str(key))
+        return read(outcome, parse) if failure is None else failure
 
 
 def exchange(step: Exchange) -> Steps[Outcome]:

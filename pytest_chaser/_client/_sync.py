@@ -17,6 +17,7 @@ from ._waiting import check_duration, wait_until_ready
 
 if TYPE_CHECKING:
     import httpx
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -136,7 +137,7 @@ class ChaserClient:
         """Close the connections; closing twice is fine."""
         self._transport.close()
 
-    def __enter__(self) -> ChaserClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
