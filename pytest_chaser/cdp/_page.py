@@ -31,6 +31,7 @@ from ._network import NetworkManager
 from ._observer import Observer
 from ._options import PageOptions
 from ._origins import track
+from ._pace import Paced
 from ._screenshot import screenshot
 from ._sessions import Sessions
 from ._storage_state import read
@@ -70,9 +71,10 @@ class Page(Navigation, Locating, Dispatch, pyppeteer.page.Page):
         self._client = client
         self._target = target
         self._sessions = Sessions(client)
-        self._keyboard = Keyboard(client)
-        self._mouse = Mouse(client, self._keyboard)
-        self._touchscreen = Touchscreen(client, self._keyboard)
+        hands = Paced(client, options.slowmo / 1000) if options.slowmo else client
+        self._keyboard = Keyboard(hands)
+        self._mouse = Mouse(hands, self._keyboard)
+        self._touchscreen = Touchscreen(hands, self._keyboard)
         self._frameManager = FrameManager(client, frameTree, self)
         self._networkManager = NetworkManager(self._sessions, self._frameManager, self)
         self._emulationManager = EmulationManager(client)
