@@ -57,10 +57,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """A complete answer. `headers` has lower-case names."""
+    """A complete answer. `headers` has lower-case names; a redirect's may repeat what was sent."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
     @property
