@@ -263,6 +263,8 @@ class Pool:
     def _grant(self, slot: Slot, request: Request) -> None:
         now = self._clock()
         self.crew.granted(request.holder, now, request.waited(now))
+        if slot.task is not None and slot.task is not asyncio.current_task():
+            slot.task.cancel()
         slot.phase = Phase.LEASED
         slot.lease = Lease(request.holder, request.test, now)
         self._record_lease(slot)

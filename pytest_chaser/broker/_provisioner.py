@@ -19,6 +19,8 @@ from ._upstream_errors import LostAnswer
 
 logger = logging.getLogger(__name__)
 
+_IDLE_CHECK_INTERVAL = 20.0
+
 
 class Listener(Protocol):
     """Who is told what became of a slot."""
@@ -95,6 +97,8 @@ class Provisioner:
         if session is not None:
             await self._follow(slot, session, listener)
         listener.changed()
+        if slot.phase is Phase.READY and slot.session is not None:
+            await self._watch(slot, slot.session, listener)
 
     async def _follow(self, slot: Slot, session: Session, listener: Listener) -> None:
         try:
@@ -108,6 +112,14 @@ class Provisioner:
         slot.phase = Phase.READY
         self._refusals.got_ready()
         self._account.note_ready(slot.ready_at - slot.posted_at)
+
+    async def _watch(self, slot: Slot, session: Session, listener: Listener) -> None:
+        # A browser may die while nobody uses it; the next test should not be the one to find out.
+        await self._upstream.until_over(session, _IDLE_CHECK_INTERVAL)
+        if slot.phase is Phase.READY:
+            logger.info("session %s ended before anybody used it: replaced", session.id)
+            self._stock.give_up(slot)
+            listener.changed()
 
 
 def _was_never_sent(error: ChaserError) -> bool:

@@ -52,13 +52,24 @@ class Steering:
         self._account = account
         self._default_spec = default_spec
         self._clock = clock
+        self._lives_checked = -_LIFE_CHECK_INTERVAL
 
     def worn_out(self) -> list[Slot]:
-        """Return the ready sessions whose life is too short for a test: they are replaced before they are needed."""
-        worn_out = [slot for slot in self._stock.ready() if self._remaining_life(slot) < self._life_needed(slot.spec)]
+        """Return the ready sessions whose life is too short for a test: they are replaced before they are needed.
+
+        Looked at once a second at most; none is lent without being looked at.
+        """
+        now = self._clock()
+        if now < self._lives_checked + _LIFE_CHECK_INTERVAL:
+            return []
+        self._lives_checked = now
+        worn_out = [slot for slot in self._stock.ready() if not self._is_fit(slot)]
         for slot in worn_out:
             logger.info("session %s has too little life left: replaced", slot.session and slot.session.id)
         return worn_out
+
+    def _is_fit(self, slot: Slot) -> bool:
+        return self._remaining_life(slot) >= self._life_needed(slot.spec)
 
     def _remaining_life(self, slot: Slot) -> float:
         remaining = None if slot.session is None else self._server_clock.remaining(slot.session)
@@ -72,7 +83,8 @@ class Steering:
         for request in self.queue.waiting():
             if request.ahead and not self._may_take_ahead(request.holder):
                 continue
-            slot = next((item for item in self._stock.ready() if item.spec == request.spec), None)
+            ready = self._stock.ready()
+            slot = next((item for item in ready if item.spec == request.spec and self._is_fit(item)), None)
             if slot is not None:
                 yield slot, request
 

@@ -134,6 +134,19 @@ class Upstream:
         self.soonest_ready = needed if self.soonest_ready is None else min(self.soonest_ready, needed)
         return session
 
+    async def until_over(self, session: Session, interval: float) -> None:
+        """Return when a session that was ready is not any more; what the API fails to answer is taken for good."""
+        while True:
+            await self._sleep(interval)
+            try:
+                session = await self.client.get(session.id)
+            except SessionNotFound:
+                return
+            except ApiError:
+                continue
+            if session.status in _OVER:
+                return
+
     def _pause(self, waited: float, trouble: ApiError | None) -> float:
         if isinstance(trouble, ApiStatusError) and trouble.retry_after:
             return min(trouble.retry_after, 30.0)

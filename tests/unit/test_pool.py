@@ -630,6 +630,18 @@ def test_a_session_with_too_little_life_left_is_replaced_before_it_is_lent() -> 
     play(story)
 
 
+def test_a_session_that_dies_before_anybody_uses_it_is_replaced() -> None:
+    async def story(world: World) -> None:
+        world.pool.set_demand(1)
+        await asyncio.sleep(30)
+        (dead,) = world.api.open()
+        world.api.sessions[dead]["open"] = False
+        await asyncio.sleep(60)
+        assert (await world.acquire(GW0, "test")).id != dead
+
+    play(story)
+
+
 def test_another_profile_has_sessions_of_its_own() -> None:
     async def story(world: World) -> None:
         world.pool.set_demand(2)
