@@ -6,7 +6,8 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
@@ -14,11 +15,11 @@ from typing import Any
 from aiohttp import WSCloseCode, web
 
 from ._channel import Channel, serve_limited, serve_stub
-from ._life import Life
+from ._life import Life, Link
 from ._machines import ChromiumMachine
 from ._pages import NoPicture
 from ._preview import Tokens, serve_preview
-from ._relay import check_upgrade, open_relay
+from ._relay import Dropped, check_upgrade, open_relay
 from ._sessions import ApiFault, Session, SessionStore, Status, iso_time
 from ._settings import DEFAULT_TTL, TTL_RANGE, EmulatorSettings
 
@@ -30,18 +31,25 @@ _HOST = re.compile(r"[\w.\-:\[\]]+", re.ASCII)
 @dataclass
 class Call:
     """One request, as gates and watchers see it. `operation` is create, list, get, delete, screenshot,
-    preview_token, cdp, preview, or other; `key` is the bearer key it came with, known or not."""
+    preview_token, cdp, preview, or other; `key` is the bearer key it came with, known or not. `before` is the state
+    that the session was in. A gate may set `on_link`, which is told the connection that the request becomes."""
 
     operation: str
     session_id: str | None
     key: str | None = field(repr=False)
     request: web.Request = field(repr=False)
+    before: Status | None = None
     started: float = field(default_factory=time.monotonic)
+    on_link: Callable[[Link], None] | None = field(default=None, repr=False)
 
 
 Do = Callable[[], Awaitable[web.StreamResponse]]
 Gate = Callable[[Call, Do], Awaitable[web.StreamResponse]]
 CallWatcher = Callable[[Call, int], None]
+
+
+# Of the request that is being handled: aiohttp's own place for such things wants a key that its older versions lack.
+_call: ContextVar[Call] = ContextVar("call")
 
 
 async def open_gate(call: Call, do: Do) -> web.StreamResponse:
@@ -83,7 +91,11 @@ class Api:
         async def pass_gate(
             request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
         ) -> web.StreamResponse:
-            call = Call(_operation(request), request.match_info.get("id"), bearer_key(request), request)
+            session_id = request.match_info.get("id")
+            named = self._store.find(session_id) if session_id is not None else None
+            before = named.status if named is not None else None
+            call = Call(_operation(request), session_id, bearer_key(request), request, before)
+            _call.set(call)
 
             async def do() -> web.StreamResponse:
                 try:
@@ -98,7 +110,7 @@ class Api:
             status = 0
             try:
                 response = await self.gate(call, do)
-                status = response.status
+                status = 0 if isinstance(response, Dropped) else response.status
                 return response
             finally:
                 for watcher in self.watchers:
@@ -216,7 +228,7 @@ class Api:
         relay = await open_relay(
             request, browser.port, browser.path, count, lambda ended: self._life.drop_link(session, ended)
         )
-        self._life.add_link(session, relay)
+        self._add_link(session, relay)
         return relay.answer
 
     async def _preview(self, request: web.Request) -> web.StreamResponse:
@@ -236,14 +248,17 @@ class Api:
         )
 
     async def _channel(
-        self, request: web.Request, session: Session, serve: Callable[[web.WebSocketResponse], Awaitable[None]]
+        self,
+        request: web.Request,
+        session: Session,
+        serve: Callable[[web.WebSocketResponse], Coroutine[Any, Any, None]],
     ) -> web.StreamResponse:
         socket = web.WebSocketResponse(max_msg_size=0, compress=False, timeout=1.0)
         await socket.prepare(request)
-        channel = Channel()
-        self._life.add_link(session, channel)
+        channel = Channel(cdp=_call.get().operation == "cdp")
+        self._add_link(session, channel)
         try:
-            await serve(socket)
+            await channel.run(serve(socket))
         except ConnectionResetError:
             return socket
         except asyncio.CancelledError:
@@ -253,6 +268,12 @@ class Api:
             self._life.drop_link(session, channel)
         await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the session has ended")
         return socket
+
+    def _add_link(self, session: Session, link: Link) -> None:
+        self._life.add_link(session, link)
+        call = _call.get()
+        if call.on_link is not None:
+            call.on_link(link)
 
     # Reading requests
 

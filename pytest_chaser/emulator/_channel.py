@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import aiohttp
@@ -23,14 +23,35 @@ Count = Callable[[int, int], None]
 class Channel:
     """A WebSocket that ends when `close` is called, whatever its task is waiting for. A `Link` of a session."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, cdp: bool) -> None:
+        self.cdp = cdp
         self._task = asyncio.current_task()
         self._closed = False
+        self._serving: asyncio.Task[None] | None = None
+        self._paused = False
+
+    async def run(self, serve: Coroutine[Any, Any, None]) -> None:
+        """Serve until the client leaves; once paused, until `close`."""
+        self._serving = asyncio.ensure_future(serve)
+        try:
+            await asyncio.wait([self._serving])
+            if self._paused:
+                await asyncio.get_running_loop().create_future()
+            await self._serving
+        finally:
+            self._serving.cancel()
+            await asyncio.gather(self._serving, return_exceptions=True)
 
     def close(self) -> None:
         if not self._closed and self._task is not None:
             self._closed = True
             self._task.cancel()
+
+    def pause(self) -> None:
+        """Go silent for good: the connection stays open, and nothing is read or sent."""
+        self._paused = True
+        if self._serving is not None:
+            self._serving.cancel()
 
     def was_closed(self) -> bool:
         """Return whether a cancellation came from `close`."""

@@ -15,9 +15,14 @@ LONGEST_NAP = 5.0
 
 
 class Link(Protocol):
-    """An open connection to a session: CDP relay or live view. `close` ends it at once, and may be repeated."""
+    """An open connection to a session: CDP or live view. `close` ends it at once, and may be repeated; `pause` makes it
+    silent until then."""
+
+    cdp: bool
 
     def close(self) -> None: ...
+
+    def pause(self) -> None: ...
 
 
 class Life:

@@ -37,11 +37,17 @@ class Taken(web.Response):
         return None
 
 
+class Dropped(Taken):
+    """Stands for no answer at all: the connection has been closed."""
+
+
 class Relay:
     """Passes bytes between two connected sockets that it owns, until either ends or `close` is called.
 
     `count` is told the bytes of each step, up (from the client) and down. `paused` holds everything back.
     """
+
+    cdp = True
 
     def __init__(self, client: socket.socket, browser: socket.socket, count: Callable[[int, int], None],
                  on_end: Callable[[Relay], None]) -> None:  # fmt: skip
@@ -72,6 +78,8 @@ class Relay:
 
     def pause(self) -> None:
         """Go silent for good: both connections stay open and nothing passes."""
+        if self._closed:
+            return
         self.paused = True
         for end in (self._client, self._browser):
             self._loop.remove_reader(end)

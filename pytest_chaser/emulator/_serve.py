@@ -20,6 +20,7 @@ from ._sessions import Change, Status
 from ._settings import ANDROID_LIMITS, EmulatorError, EmulatorSettings, SettingsError, parse_range
 
 KEYS_VARIABLE = "CHASER_SERVE_KEYS"
+ADMIN_TOKEN_VARIABLE = "CHASER_SERVE_ADMIN_TOKEN"
 DEFAULT_PORT = 8300
 
 
@@ -82,6 +83,7 @@ def settings_from(args: argparse.Namespace, environ: Mapping[str, str]) -> Emula
         android_limits=args.android_limits,
         clock_skew=args.clock_skew,
         admin_port=args.admin_port,
+        admin_token=environ.get(ADMIN_TOKEN_VARIABLE, "").strip() or None,
     )
 
 
@@ -108,6 +110,7 @@ def greeting(server: EmulatorServer) -> str:
     made_up = settings.keys is not None and settings.keys[0].startswith("local-")
     what = "stub, no browsers" if settings.stub else "this machine's browser"
     key = settings.keys[0] if settings.keys and made_up else f"...  # one of {KEYS_VARIABLE}"
+    token = "...  # that of " + ADMIN_TOKEN_VARIABLE if settings.admin_token else server.admin_token
     lines = [
         f"chaser serve: {server.url} ({what})",
         "",
@@ -115,7 +118,7 @@ def greeting(server: EmulatorServer) -> str:
         f"export CHASER_KEY={key}",
     ]
     if server.admin_url is not None:
-        lines.insert(1, f"chaser serve: faults and counters at {server.admin_url}")
+        lines += [f"export CHASER_ADMIN_URL={server.admin_url}", f"export CHASER_ADMIN_TOKEN={token}"]
     return "\n".join([*lines, ""])
 
 

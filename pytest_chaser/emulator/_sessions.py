@@ -67,6 +67,7 @@ class Session:
     ready_us: int | None = None
     ended_us: int | None = None
     ended_reason: str | None = None
+    held: bool = False  # on command: it does not get ready
 
     def created_json(self, cdp_url: str | None) -> dict[str, Any]:
         """Return what a POST answers; `cdp_url` None leaves the field out."""
@@ -184,7 +185,7 @@ class SessionStore:
 
     def mark_ready(self, session: Session, *, device: str, proxy_ip: str | None, proxy_region: str | None) -> None:
         """Move `creating` to `ready`; a session that has ended meanwhile stays ended."""
-        if session.status is not Status.CREATING:
+        if session.status is not Status.CREATING or session.held:
             return
         session.device, session.proxy_ip, session.proxy_region = device, proxy_ip, proxy_region
         session.ready_us = max(self.now_us(), session.created_us)

@@ -31,6 +31,9 @@ class EmulatorSettings:
     session is ready), `expires_cap` (a session never lives longer than this), `invalid_body_status` (400 or 422),
     `cdp_requires_key` (the CDP endpoint wants the bearer key too). `android_limits` may hold "contexts" and
     "targets": what Chrome on a phone refuses to create. `clock_skew` is added to the server's clock.
+
+    `admin_port` serves faults and counters on 127.0.0.1, 0 on a free port, None not at all; whoever uses it needs
+    `admin_token`, which is made up if it is None.
     """
 
     host: str = "127.0.0.1"
@@ -59,6 +62,7 @@ class EmulatorSettings:
     history: int = 10_000
     profile_root: Path | None = None
     admin_port: int | None = None
+    admin_token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         low, high = self.ready_delay
