@@ -7,7 +7,11 @@ from typing import Any, Protocol
 
 
 class Observer(Protocol):
-    """Set as `page.observer`; told about each call that waits for the browser. Its methods neither raise nor wait."""
+    """Set as `page.observer`; told what its page calls and is made of. Its methods neither raise nor wait."""
+
+    def listen(self, client: Any) -> None:
+        """Take note of a frame in a process of its own: its session, before it is let run."""
+        ...
 
     def origin(self) -> Any:
         """Note where the test is, on the thread that calls the page; handed on to `call_started`."""

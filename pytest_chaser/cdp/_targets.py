@@ -77,6 +77,8 @@ class Targets:
         page._networkManager.listen(session)
         page._bindings.listen(session)
         page.listen(session)
+        if page.observer is not None:
+            page.observer.listen(session)
         page._frameManager.adopt(session, info["targetId"], info.get("parentFrameId"))
         calls = [
             lenient(session.send("Page.enable")),

@@ -57,7 +57,7 @@ class Recorder:
         self.number = 1
         self._clock = clock
         self.network = NetworkLog(clock)
-        self._handlers: list[tuple[str, Callable[[dict[str, Any]], None]]] = []
+        self._handlers: list[tuple[Session, str, Callable[[dict[str, Any]], None]]] = []
         self._tasks: set[asyncio.Future[Any]] = set()
         self.reset()
 
@@ -77,29 +77,36 @@ class Recorder:
 
     async def attach(self) -> None:
         """Start to listen; returns once the browser has been told which events are wanted."""
+        self.listen(self.client)
+        self._on(self.client, "Page.frameNavigated", self._on_navigated)
+        self._on(self.client, "Page.navigatedWithinDocument", self._on_navigated_within)
+        self._on(self.client, "Inspector.targetCrashed", self._on_crash)
+        # The page has enabled the other domains when it was opened, with settings that must stay.
+        await self.client.send("Inspector.enable", {})
+
+    def listen(self, client: Session) -> None:
+        """Record what a session with documents says: the page's own, or that of a frame in another process."""
         for event, handler in (
             ("Runtime.consoleAPICalled", self._on_console),
             ("Runtime.exceptionThrown", self._on_exception),
             ("Log.entryAdded", self._on_log),
-            ("Page.frameNavigated", self._on_navigated),
-            ("Page.navigatedWithinDocument", self._on_navigated_within),
             ("Page.javascriptDialogOpening", self._on_dialog),
             ("Page.javascriptDialogClosed", self._on_dialog_closed),
-            ("Inspector.targetCrashed", self._on_crash),
             ("Network.responseReceivedExtraInfo", self._on_headers),
             ("Network.requestWillBeSentExtraInfo", self._on_headers),
             *self.network.handlers(),
         ):
-            self.client.on(event, handler)
-            self._handlers.append((event, handler))
-        # The page has enabled the other domains when it was opened, with settings that must stay.
-        await self.client.send("Inspector.enable", {})
+            self._on(client, event, handler)
+
+    def _on(self, client: Session, event: str, handler: Callable[[dict[str, Any]], None]) -> None:
+        client.on(event, handler)
+        self._handlers.append((client, event, handler))
 
     def detach(self) -> None:
         """Stop to listen; what was recorded stays."""
-        for event, handler in self._handlers:
+        for client, event, handler in self._handlers:
             with contextlib.suppress(KeyError, ValueError):
-                self.client.remove_listener(event, handler)
+                client.remove_listener(event, handler)
         self._handlers.clear()
         for task in [*self._tasks]:
             task.cancel()

@@ -130,7 +130,8 @@ def test_it(page):
         for (let i = 0; i < 50; i++)
             await Promise.all([...Array(100).keys()].map(k => fetch('/cacheable.js').then(r => r.text())));
     }}''')
-    page.evaluate("() => {{ document.body.innerHTML = '<div hidden>' + '<p>row of text in a long table</p>'.repeat(160000); }}")
+    rows = "'<p>row of text in a long table</p>'.repeat(160000)"
+    page.evaluate(f"() => {{{{ document.body.innerHTML = '<div hidden>' + {{rows}}; }}}}")
     assert 0
 """
     )
@@ -243,6 +244,22 @@ def test_it(page, chaser_console, chaser_network):
     assert "[error] it broke" in run.output
     assert "[error] to be ignored" not in run.output.split("short test summary")[0].split("chaser evidence")[0]
     assert (bundle(tmp_path) / "screenshot.png").exists()
+
+
+def test_a_frame_of_another_site_is_recorded_too(tmp_path: Path, chromium_url: str, site: Any) -> None:
+    suite = (
+        HEAD
+        + f"""
+def test_it(page, chaser_console, chaser_network):
+    page.goto("{site.origin}/cross-site")
+    frame = page.querySelector("#theirs").contentFrame()
+    frame.evaluate("() => {{ console.error('from within'); return fetch('/json') }}")
+    page.title()
+    assert "from within" in [entry.text for entry in chaser_console.errors]
+    assert [entry.status for entry in chaser_network.find("localhost.*/json$")] == [200]
+"""
+    )
+    assert "1 passed" in run_suite(tmp_path, chromium_url, suite=suite).output
 
 
 HOSTILE = """
