@@ -137,6 +137,7 @@ class Downloads:
 
     async def _bring(self, source: str, target: Path, size: int) -> None:
         if _is_here(source, size):
+            _remove_browser_folder_at_exit()
             await asyncio.get_running_loop().run_in_executor(None, shutil.move, source, target)
             return
         client = self._page._client
@@ -160,6 +161,12 @@ def _temporary_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="chaser-downloads-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+@functools.cache
+def _remove_browser_folder_at_exit() -> None:
+    """The browser runs on this machine: the folder that it made is ours to remove."""
+    atexit.register(shutil.rmtree, str(_BROWSER_FOLDER), ignore_errors=True)
 
 
 def _is_here(source: str, size: int) -> bool:
