@@ -158,7 +158,13 @@ class Lender:
             recorder = await self.evidence.attach(page, session_id=remote.session.id)
             return OpenPage(page, recorder, options)
 
-        return self.loop.run(steps(), _OPEN_TIMEOUT)
+        try:
+            return self.loop.run(steps(), _OPEN_TIMEOUT)
+        except ChaserError:
+            raise
+        except Exception as error:
+            # pyppeteer's errors have no base class in common, and only `cdp` may know them.
+            raise CdpError(f"no page could be opened in session {remote.session.id}: {error}") from error
 
     def close_page(self, remote: Remote, opened: OpenPage) -> None:
         """Begin to close a page that its test has done with; returns at once."""

@@ -140,6 +140,22 @@ class State:
             except ConfigurationError as error:
                 raise pytest.UsageError(f"{item.nodeid}: {error}") from None
 
+    def check_collected(self, report: pytest.CollectReport) -> None:
+        """In an xdist worker turn a marker that cannot be used into an error of its file.
+
+        A UsageError would take the worker away without a word, and xdist's controller ends in an internal error then.
+        """
+        if not self.is_xdist_worker or report.outcome != "passed":
+            return
+        try:
+            for item in report.result or ():
+                if isinstance(item, pytest.Item):
+                    test_options(item)
+        except ConfigurationError as error:
+            report.outcome = "failed"
+            report.longrepr = str(error)
+            report.result = []
+
     def collected(self, items: Sequence[pytest.Item]) -> None:
         """Begin to provision sessions if a collected test needs one."""
         demand = sum(1 for item in items if needs_session(item) and self._runs_here(item))

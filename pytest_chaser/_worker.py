@@ -411,10 +411,14 @@ class Worker:
             )
 
     def _is_too_early(self, plan: Plan) -> bool:
-        """Tell whether the next page has to wait for the running test's: they would share one context."""
-        if self.settings.look_ahead == 0 and not plan.shared:
-            return True
-        return plan.shared and plan.isolation != "context" and bool(self._loans)
+        """Tell whether the next session or page would be in the way of the running test."""
+        if plan.shared:
+            # Without contexts of their own the two pages would share one.
+            return plan.isolation != "context" and bool(self._loans)
+        # A test with a factory may want one more session itself, and the limit may not leave two.
+        running = self.item if self._attempt_started is not None else None
+        wants_more = running is not None and "new_chaser_session" in fixture_names(running)
+        return self.settings.look_ahead == 0 or wants_more
 
     def _forget_making(self) -> None:
         making, self._making = self._making, None

@@ -6,9 +6,10 @@ everything above uses what they say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
     from .evidence import Console, Network
 
 
-def _fail(error: ChaserError) -> NoReturn:
-    """End a fixture with the message alone: the traceback would show our code, not the user's."""
-    pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """End a fixture with the message of an error of ours alone: the traceback would show our code, not the user's."""
+    try:
+        yield
+    except ChaserError as error:
+        raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None
 
 
 def _worker(request: pytest.FixtureRequest) -> Worker:
@@ -80,13 +85,11 @@ def chaser_session(
     options = test_options(item)
     wishes = Wishes(chaser_session_options, chaser_page_options, chaser_storage_state)
     worker.observe(item, wishes)
-    try:
+    with plain_errors():
         plan = worker.plan(item, options, wishes.session)
         loan = worker.lend(item, options, plan, worker.page_options(options, wishes))
         view = loan.view(asynchronous=is_async(item))
         show_live_view(request.config, loan)
-    except ChaserError as error:
-        _fail(error)
     return view
 
 
@@ -115,14 +118,12 @@ def new_chaser_session(pytestconfig: pytest.Config) -> Callable[..., Any]:
         session.update({name: values.pop(name) for name in ("ttl", "profile") if name in values})
         storage_state = values.pop("storage_state", None)
         page = {**request.getfixturevalue("chaser_page_options"), **values}
-        try:
+        with plain_errors():
             plan = worker.plan(item, options, session, fresh=True)
             loan = worker.lend(item, options, plan, worker.page_options(options, Wishes(session, page, storage_state)))
             view = loan.view(asynchronous=is_async(item) if asynchronous is None else asynchronous)
             show_live_view(pytestconfig, loan)
-        except ChaserError as error:
-            _fail(error)
-        return view
+            return view
 
     return make
 
@@ -136,25 +137,21 @@ def chaser_cdp_url(request: pytest.FixtureRequest, chaser_session_options: Mappi
     """
     worker, item = _worker(request), request.node
     options = test_options(item)
-    try:
+    with plain_errors():
         if "chaser_session" in request.fixturenames:
             request.getfixturevalue("chaser_session")
             loan = worker.loans[0]
         else:
             worker.observe(item, Wishes(chaser_session_options, {}, None))
             loan = worker.lend(item, options, worker.plan(item, options, chaser_session_options), None)
-    except ChaserError as error:
-        _fail(error)
     return loan.remote.session.cdp_url or ""
 
 
 @pytest.fixture(scope="session")
 def chaser_client(pytestconfig: pytest.Config) -> ChaserClient:
     """A client of the Sessions API for this run: what it creates is deleted at the end of the run at the latest."""
-    try:
+    with plain_errors():
         return state_of(pytestconfig).worker.engine.link.client
-    except ChaserError as error:
-        _fail(error)
 
 
 @pytest.fixture

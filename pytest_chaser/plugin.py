@@ -81,6 +81,15 @@ def pytest_report_header(config: pytest.Config) -> str:
     return header(state_of(config).settings)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    state_of(collector.config).check_collected(report)
+    return report
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     state_of(config).read_markers(items)
