@@ -23,7 +23,7 @@ from .._models import Session, utc_now
 from ._liveness import ProcessIdentity
 from ._records import LEDGER_VERSION, LeaseRecord, OpenSession, Records, read_records
 
-_SUFFIX = ".ledger"
+_SUFFIX, _SETTLED_SUFFIX = ".ledger", ".settled"
 
 
 class Record(Protocol):
@@ -187,7 +187,7 @@ class DeadLedger:
     def remove(self) -> None:
         """Take the file away, after its content was copied or settled."""
         # Renamed first: should the unlink not reach the disk, a half-gone ledger is not taken for a new one.
-        done = self.path.with_suffix(".settled")
+        done = self.path.with_suffix(_SETTLED_SUFFIX)
         with contextlib.suppress(FileNotFoundError):
             os.replace(self.path, done)
             done.unlink()
@@ -236,6 +236,12 @@ def read_ledger(path: Path) -> Records:
 def ledger_paths(folder: Path) -> list[Path]:
     """Return the ledgers in a folder, oldest first; a missing folder has none."""
     return sorted(folder.glob(f"*{_SUFFIX}"))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove settled ledgers whose broker was killed between renaming and removing them."""
+    for path in folder.glob(f"*{_SETTLED_SUFFIX}"):
+        path.unlink(missing_ok=True)
 
 
 def remove_ledger(path: Path) -> None:

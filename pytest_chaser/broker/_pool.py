@@ -84,12 +84,13 @@ class Pool:
             slot = request.future.result()
         except asyncio.CancelledError:
             if request.granted is not None:
-                self.stock.give_up(request.granted)
+                self.release_slot(request.granted)
             raise
         finally:
             self._queue.remove(request)
             self.account.waited += request.waited(self._clock())
-            self.steer()
+            if request.granted is None:
+                self.steer()
         assert slot.session is not None
         return slot.session
 
@@ -98,9 +99,13 @@ class Pool:
         slot = self.stock.find(session_id)
         if slot is None:
             return self.stock.is_being_deleted(session_id)
+        self.release_slot(slot)
+        return True
+
+    def release_slot(self, slot: Slot) -> None:
+        """Delete a session, and let its place be used."""
         self.stock.give_up(slot)
         self.steer()
-        return True
 
     async def create(self, holder: Holder, spec: Spec) -> Session:
         """Create a session at once, leased to `holder` as it is: what a plain `create` of the API does.

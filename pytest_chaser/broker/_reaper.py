@@ -19,7 +19,7 @@ from .._client import AsyncChaserClient, RetryPolicy
 from .._exceptions import LedgerError
 from ._deletes import Deletes
 from ._doubts import Doubt, Doubts
-from ._ledger import Ledger, dead_ledgers, ledger_paths, read_ledger
+from ._ledger import Ledger, dead_ledgers, ledger_paths, read_ledger, remove_leftovers
 from ._lifetimes import ServerClock
 from ._records import Intent, OpenSession, Records
 from ._settings import ledger_folder
@@ -76,6 +76,7 @@ def inherit(folder: Path, own: Ledger, run_id: str) -> Inheritance:
     its file goes. A session that is in two ledgers for a moment is deleted twice, which is harmless.
     """
     inheritance = Inheritance()
+    remove_leftovers(folder)
     for dead in dead_ledgers(folder, inheritance.problems, own=own.path):
         records = dead.records
         living = [] if records.run_id == run_id else records.living()
