@@ -85,7 +85,9 @@ class Environment:
         started = time.monotonic()
         with locked():
             wanted = {
-                "dependencies": digest([ROOT / "pyproject.toml"], sys.version, sys.executable, *self.groups),
+                "dependencies": digest(
+                    [ROOT / "pyproject.toml"], str(sys.version_info[:3]), sys.executable, *self.groups
+                ),
                 "project": project_digest(),
             }
             found = self._stamp()
