@@ -43,6 +43,7 @@ class Routes:
             web.post("/broker/demand", self.demand),
             web.post("/broker/drain", self.drain),
             web.get("/broker/status", self.status),
+            web.get("/broker/admin", self.admin),
         ]
 
     # The Sessions API
@@ -135,6 +136,11 @@ class Routes:
     async def status(self, request: web.Request) -> web.Response:
         """Say what the run waits for."""
         return web.json_response(self._pool.status())
+
+    async def admin(self, request: web.Request) -> web.Response:
+        """Say where the embedded server takes faults; nulls where there is none."""
+        api = self._service.api
+        return web.json_response({"url": api.admin_url, "token": api.admin_token})
 
 
 def make_runner(service: Service, token: str) -> web.AppRunner:

@@ -148,6 +148,11 @@ class BrokerLink:
         status: dict[str, Any] = self._call("GET", "/broker/status", None)
         return status
 
+    def admin(self) -> tuple[str, str] | None:
+        """Return address and token of the embedded server's admin port; None if the API is not ours."""
+        answer = self._call("GET", "/broker/admin", None)
+        return (str(answer["url"]), str(answer["token"])) if answer["url"] else None
+
     def drain(self, timeout: float, on_wait: Callable[[float, int], None] | None = None) -> RunSummary:
         """End the demand, wait until every delete is confirmed or `timeout` is over, and return the run's account.
 

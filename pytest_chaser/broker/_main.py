@@ -27,7 +27,7 @@ from ._liveness import ProcessIdentity
 from ._pool import Pool
 from ._reaper import doubt_from, inherit, known_in
 from ._service import Service
-from ._settings import BrokerSettings, ledger_folder
+from ._settings import ApiAccess, BrokerSettings, ledger_folder
 from ._stock import Stock
 from ._upstream import POLL_INTERVAL, Spec, Upstream
 from ._wire import Address
@@ -43,7 +43,7 @@ _SWEEP_INTERVAL = 5.0
 
 
 async def serve(
-    settings: BrokerSettings, upstream: AbstractAsyncContextManager[tuple[str, str]], starter: ProcessIdentity
+    settings: BrokerSettings, upstream: AbstractAsyncContextManager[ApiAccess], starter: ProcessIdentity
 ) -> None:
     """Serve until every holder is gone and every delete is confirmed or outlived.
 
@@ -55,17 +55,19 @@ async def serve(
             asyncio.get_running_loop().add_signal_handler(getattr(signal, name), stop.set)
     async with contextlib.AsyncExitStack() as stack:
         try:
-            api_url, key = await stack.enter_async_context(upstream)
+            api = await stack.enter_async_context(upstream)
         except Exception as error:
             # Told to whoever waits for a broker; trying again would end the same way.
             settings.failure_file.write_text(str(error), encoding="utf-8")
             raise
         policy = RetryPolicy.none()
-        client = await stack.enter_async_context(AsyncChaserClient(key, api_url, timeout=_CALL_TIMEOUT, retry=policy))
-        patient_client = await stack.enter_async_context(
-            AsyncChaserClient(key, api_url, timeout=_POST_TIMEOUT, retry=policy)
+        client = await stack.enter_async_context(
+            AsyncChaserClient(api.key, api.url, timeout=_CALL_TIMEOUT, retry=policy)
         )
-        broker = _Broker(settings, client, patient_client, key)
+        patient_client = await stack.enter_async_context(
+            AsyncChaserClient(api.key, api.url, timeout=_POST_TIMEOUT, retry=policy)
+        )
+        broker = _Broker(settings, client, patient_client, api)
         await broker.run(stop)
     if not starter.is_alive() and not broker.run_lives():
         shutil.rmtree(settings.run_folder, ignore_errors=True)
@@ -74,11 +76,11 @@ async def serve(
 
 class _Broker:
     def __init__(
-        self, settings: BrokerSettings, client: AsyncChaserClient, patient_client: AsyncChaserClient, key: str
+        self, settings: BrokerSettings, client: AsyncChaserClient, patient_client: AsyncChaserClient, api: ApiAccess
     ) -> None:
         loop = asyncio.get_running_loop()
         self._settings = settings
-        folder = ledger_folder(settings.state_dir, settings.api_url, key)
+        folder = ledger_folder(settings.state_dir, settings.api_url, api.key)
         self._record, problem = _open_record(settings, folder)
         server_clock = ServerClock()
         figures = None if settings.mode == "local" else folder / "figures.json"
@@ -100,7 +102,7 @@ class _Broker:
         if problem is not None:
             self._pool.refusals.final = problem
         self._holders = Holders(self._pool, self._record)
-        service = Service(settings, client, self._pool, self._holders, deletes, account, doubts)
+        service = Service(settings, client, self._pool, self._holders, deletes, account, doubts, api)
         self._service = service
         self._deletes = deletes
         self._doubts = doubts

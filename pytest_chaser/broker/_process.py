@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from .._exceptions import BrokerError
 from ._liveness import ProcessIdentity, start_time
-from ._settings import BrokerSettings
+from ._settings import ApiAccess, BrokerSettings
 
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 # The empty entry that `-c` puts first is the working directory, where a test suite may have a module of any name.
@@ -184,14 +184,14 @@ def _serve(settings: BrokerSettings, key: str | None, starter: ProcessIdentity) 
 
 
 @contextlib.asynccontextmanager
-async def _cloud_upstream(settings: BrokerSettings, key: str | None) -> AsyncIterator[tuple[str, str]]:
+async def _cloud_upstream(settings: BrokerSettings, key: str | None) -> AsyncIterator[ApiAccess]:
     if not key:
         raise BrokerError("cloud mode needs a key")
-    yield settings.api_url, key
+    yield ApiAccess(settings.api_url, key)
 
 
 @contextlib.asynccontextmanager
-async def _local_upstream(settings: BrokerSettings) -> AsyncIterator[tuple[str, str]]:
+async def _local_upstream(settings: BrokerSettings) -> AsyncIterator[ApiAccess]:
     import secrets
 
     from ..emulator import EmulatorServer, EmulatorSettings
@@ -201,5 +201,5 @@ async def _local_upstream(settings: BrokerSettings) -> AsyncIterator[tuple[str, 
         if name in options:
             options[name] = kind(options[name])
     key = secrets.token_urlsafe(24)
-    async with EmulatorServer(EmulatorSettings(**{**options, "keys": (key,)})) as server:
-        yield server.url, key
+    async with EmulatorServer(EmulatorSettings(**{"admin_port": 0, **options, "keys": (key,)})) as server:
+        yield ApiAccess(server.url, key, server.admin_url, server.admin_token)

@@ -15,7 +15,7 @@ from ._holders import Holders
 from ._pool import Pool
 from ._reaper import Inheritance
 from ._records import OpenSession
-from ._settings import BrokerSettings
+from ._settings import ApiAccess, BrokerSettings
 from ._slots import Holder
 from ._upstream import Spec
 
@@ -32,6 +32,7 @@ class Service:
         deletes: Deletes,
         account: Account,
         doubts: Doubts,
+        api: ApiAccess,
     ) -> None:
         self.settings = settings
         self.client = client
@@ -40,6 +41,7 @@ class Service:
         self.deletes = deletes
         self.account = account
         self.doubts = doubts
+        self.api = api
         self.problems: list[str] = []
         self.earlier: set[str] = set()
         self.earlier_settled = 0

@@ -83,6 +83,16 @@ class BrokerSettings:
         return self.run_folder / "broker.log"
 
 
+@dataclass(frozen=True)
+class ApiAccess:
+    """How a broker reaches its API. An embedded server has an admin port too, where faults are commanded."""
+
+    url: str
+    key: str = field(repr=False)
+    admin_url: str | None = None
+    admin_token: str | None = field(default=None, repr=False)
+
+
 def ledger_folder(state_dir: Path, api_url: str, key: str) -> Path:
     """Return the folder of the ledgers that this key at this API may settle.
 
