@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pyppeteer.element_handle
@@ -168,7 +169,7 @@ def test_a_handler_can_make_calls_that_need_another_handler(view: Any) -> None:
 def test_handlers_can_be_removed_registered_once_and_used_as_decorators(view: Any) -> None:
     seen: list[str] = []
 
-    @view.on("console")
+    @view.on("console")  # type: ignore[untyped-decorator]
     def always(message: Any) -> None:
         seen.append(f"always {message.text}")
 
@@ -273,7 +274,7 @@ def test_an_error_points_at_the_line_of_the_test(view: Any) -> None:
     with pytest.raises(ElementHandleError, match="no such thing") as caught:
         view.evaluate("() => { throw new Error('no such thing'); }")
     visible = [entry for entry in caught.traceback if not entry.ishidden(caught)]
-    assert [entry.path.name for entry in visible] == [os.path.basename(__file__)]
+    assert [Path(entry.path).name for entry in visible] == [Path(__file__).name]
 
 
 def test_the_session_of_a_page_can_be_used_directly(view: Any) -> None:
@@ -440,7 +441,7 @@ def test_an_error_of_an_async_call_points_at_the_line_of_the_test(async_page: An
         with pytest.raises(ElementHandleError, match="no such thing") as caught:
             await async_page.evaluate("() => { throw new Error('no such thing'); }")
         visible = [entry for entry in caught.traceback if not entry.ishidden(caught)]
-        assert [entry.path.name for entry in visible] == [os.path.basename(__file__)]
+        assert [Path(entry.path).name for entry in visible] == [Path(__file__).name]
 
     start(main)
 
