@@ -20,6 +20,7 @@ from ._worker import Loan, Wishes, Worker
 
 if TYPE_CHECKING:
     from ._client import ChaserClient
+    from ._faults import Faults
     from .evidence import Console, Network
 
 
@@ -152,6 +153,21 @@ def chaser_client(pytestconfig: pytest.Config) -> ChaserClient:
     """A client of the Sessions API for this run: what it creates is deleted at the end of the run at the latest."""
     with plain_errors():
         return state_of(pytestconfig).worker.engine.link.client
+
+
+@pytest.fixture
+def chaser_faults(request: pytest.FixtureRequest) -> Iterator[Faults]:
+    """Failures on command, in local mode: `chaser_faults.add("delete", status=503, times=2)`.
+
+    They end with the test. `docs/faults.md` has all of them, and says which requests they meet.
+    """
+    from ._faults import Faults
+
+    state = state_of(request.config)
+    with plain_errors():
+        faults = Faults(state.settings.mode, lambda: state.worker.engine.link)
+    yield faults
+    faults.close()
 
 
 @pytest.fixture
