@@ -23,7 +23,7 @@ KEPT = ("off", "on", "retain-on-failure")
 GATES = ("console-error", "page-error", "http-5xx", "request-failed")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Option:
     """One setting: its name, its parser, its default, and where it can be given.
 
@@ -145,8 +145,22 @@ OPTIONS: tuple[Option, ...] = (
 
 BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}
 
+_MARKER_ONLY = (
+    Option("viewport", p.size(), None, "size of the page's viewport; unset, the device's own"),
+    Option("only", p.choice("cloud", "local"), None, "skip the test in the other mode"),
+)
+MARKER_KEYS: Mapping[str, Option] = {
+    **{option.name: option for option in OPTIONS if option.marker},
+    **{option.name: option for option in _MARKER_ONLY},
+}
+MARKER_LINE = (
+    f"chaser({', '.join(f'{key}=' for key in MARKER_KEYS)}): "
+    "change the browser session of a test, class or module; the nearest marker wins key by key."
+)
 
-@dataclass(frozen=True)
+
+# Without comparison, which nobody needs and every pytest run would pay for.
+@dataclass(frozen=True, eq=False)
 class Settings:
     """All that a run was told, parsed. `mode` is `cloud` or `local`: `auto` is decided. Durations are in seconds."""
 
@@ -154,7 +168,6 @@ class Settings:
     key: str | None = field(repr=False)
     api_url: str
     chrome: str | None
-    state_dir: Path
     scope: str
     isolation: str
     ttl: int | None
@@ -186,13 +199,18 @@ class Settings:
         return self.mode == "cloud"
 
 
-@dataclass(frozen=True)
 class Sources:
     """Where raw values come from, in falling precedence; each lookup gives None for what is not set there."""
 
-    command_line: Callable[[Option], str | None]
-    environ: Mapping[str, str]
-    ini: Callable[[Option], str | None]
+    def __init__(
+        self,
+        command_line: Callable[[Option], str | None],
+        environ: Mapping[str, str],
+        ini: Callable[[Option], str | None],
+    ) -> None:
+        self.command_line = command_line
+        self.environ = environ
+        self.ini = ini
 
     def raw(self, option: Option) -> tuple[str, str] | None:
         """Return the winning text of an option with the name of the place it stands in, or None if it is unset."""
@@ -234,7 +252,6 @@ def resolve(sources: Sources, rootpath: Path) -> Settings:
         key=key,
         api_url=read_api_url(sources.environ),
         chrome=sources.environ.get("CHASER_CHROME") or None,
-        state_dir=read_state_dir(sources.environ),
         **values,
     )
 
@@ -283,7 +300,7 @@ def read_state_dir(environ: Mapping[str, str]) -> Path:
     named = environ.get("CHASER_STATE_DIR")
     if named:
         return Path(named).expanduser().absolute()
-    import platformdirs
+    import platformdirs  # 5 ms, which only runs that use a session pay
 
     return Path(platformdirs.user_state_path("pytest-chaser"))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ._config import Settings
+from ._config import Settings, read_state_dir
 from ._lending import Lender
 from ._marker import TestOptions
 from ._run import Run
@@ -37,7 +38,7 @@ def broker_settings(settings: Settings, run: Run, workers: int) -> BrokerSetting
     return BrokerSettings(
         run_id=run.id,
         run_folder=run.folder,
-        state_dir=settings.state_dir,
+        state_dir=read_state_dir(os.environ),
         mode=settings.mode,
         api_url=settings.api_url,
         ttl=settings.ttl,

@@ -10,21 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from . import _parsers as p
-from ._config import BY_NAME, Option, Settings, parse_option
+from ._config import MARKER_KEYS, Settings, parse_option
 from ._exceptions import ConfigurationError
-
-_OWN = (
-    Option("viewport", p.size(), None, "size of the page's viewport; unset, the device's own"),
-    Option("only", p.choice("cloud", "local"), None, "skip the test in the other mode"),
-)
-MARKER_KEYS: Mapping[str, Option] = {
-    **{name: option for name, option in BY_NAME.items() if option.marker},
-    **{option.name: option for option in _OWN},
-}
-MARKER_LINE = (
-    f"chaser({', '.join(f'{key}=' for key in MARKER_KEYS)}): "
-    "change the browser session of a test, class or module; the nearest marker wins key by key."
-)
 
 
 class Mark(Protocol):

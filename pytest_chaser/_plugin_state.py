@@ -1,4 +1,7 @@
-"""What the plugin keeps of one pytest process, in one object in the config's stash."""
+"""What the plugin keeps of one pytest process, in one object in the config's stash.
+
+Every pytest run loads this module, so what only runs with Chaser tests need is imported where it is used.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ._config import Settings, is_loopback, resolve, sources_of
-from ._controller import Controller
 from ._exceptions import ChaserError, ChaserWarning, ConfigurationError, EvidenceWarning
-from ._items import is_async, needs_session
-from ._marker import TestOptions, read_marks
-from ._run import Run
-from ._signals import TerminationHandler
-from ._terminal import Waiting, plural, summary_lines, tell
-from ._worker import DRAIN_PATIENCE, Loan, Worker
+from ._items import needs_session
 
 if TYPE_CHECKING:
+    from ._controller import Controller
+    from ._marker import TestOptions
+    from ._run import Run
+    from ._signals import TerminationHandler
+    from ._worker import Loan, Worker
     from .broker._account import RunSummary
 
 _state_key = pytest.StashKey["State"]()
-_options_key = pytest.StashKey[TestOptions]()
+_options_key = pytest.StashKey["TestOptions"]()
 
 _TERMINATION_PATIENCE = 5.0
+_DRAIN_PATIENCE = 30.0
 
 
 def state_of(config: pytest.Config) -> State:
@@ -55,6 +58,8 @@ def test_options(item: pytest.Item) -> TestOptions:
     """Return what holds for the test, its markers included; the first call may raise a ConfigurationError."""
     options = item.stash.get(_options_key, None)
     if options is None:
+        from ._marker import read_marks
+
         options = read_marks(item.iter_markers("chaser"), state_of(item.config).settings)
         item.stash[_options_key] = options
     return options
@@ -79,7 +84,7 @@ class State:
         self._workerinput: dict[str, Any] | None = getattr(config, "workerinput", None)
         self._run: Run | None = None
         self._worker: Worker | None = None
-        self._termination = TerminationHandler(self._terminate)
+        self._termination: TerminationHandler | None = None
 
     @property
     def is_xdist_worker(self) -> bool:
@@ -89,6 +94,8 @@ class State:
     def run(self) -> Run:
         """The run, made on first use by the process that owns it."""
         if self._run is None:
+            from ._run import Run
+
             if self._workerinput is not None:
                 self._run = Run.from_workerinput(self._workerinput["chaser_run"])
             else:
@@ -99,6 +106,9 @@ class State:
     def worker(self) -> Worker:
         """The object that lends sessions to this process's tests."""
         if self._worker is None:
+            from ._terminal import Waiting
+            from ._worker import Worker
+
             data = self._workerinput
             self._worker = Worker(
                 self.config,
@@ -120,13 +130,19 @@ class State:
 
     def start_controller(self, workers: int) -> None:
         """Be xdist's controller: hold the run together while the workers work."""
-        self._termination.install()
-        self.register_reports()
+        from ._controller import Controller
+
+        self._be_ready_to_end()
         self.controller = Controller(self.config, self.settings, self.run, workers)
         self.controller.start()
 
-    def register_reports(self) -> None:
-        """Register what tells reports of evidence in the process that the user started."""
+    def _be_ready_to_end(self) -> None:
+        """In the process that the user started: take SIGTERM, and tell its reports of evidence."""
+        from ._signals import TerminationHandler
+
+        if self._termination is None:
+            self._termination = TerminationHandler(self._terminate)
+            self._termination.install()
         if not self.config.pluginmanager.has_plugin("chaser-reports"):
             from .evidence import RunReports
 
@@ -135,6 +151,8 @@ class State:
     def read_markers(self, items: Sequence[pytest.Item]) -> None:
         """Parse every test's markers; one that cannot be used is a UsageError."""
         for item in items:
+            if item.get_closest_marker("chaser") is None:
+                continue
             try:
                 test_options(item)
             except ConfigurationError as error:
@@ -149,7 +167,7 @@ class State:
             return
         try:
             for item in report.result or ():
-                if isinstance(item, pytest.Item):
+                if isinstance(item, pytest.Item) and item.get_closest_marker("chaser") is not None:
                     test_options(item)
         except ConfigurationError as error:
             report.outcome = "failed"
@@ -171,8 +189,7 @@ class State:
         if self.worker.active:
             return
         if not self.is_xdist_worker:
-            self._termination.install()
-            self.register_reports()
+            self._be_ready_to_end()
         self.worker.begin(demand)
 
     def _runs_here(self, item: pytest.Item) -> bool:
@@ -200,7 +217,7 @@ class State:
         owns = not self.is_xdist_worker
         try:
             if self.controller is not None:
-                self.summary = self.controller.close(DRAIN_PATIENCE, self._on_wait)
+                self.summary = self.controller.close(_DRAIN_PATIENCE, self._on_wait)
             elif self._worker is not None:
                 self.summary = self._worker.close(drain=owns, on_wait=self._on_wait)
         except ChaserError as error:
@@ -208,7 +225,8 @@ class State:
 
     def unconfigure(self) -> None:
         """Let go of what outlives the session: the signal and the run's folder."""
-        self._termination.remove()
+        if self._termination is not None:
+            self._termination.remove()
         if self._run is not None and not self.is_xdist_worker:
             self._run.remove()
 
@@ -222,6 +240,8 @@ class State:
 
     def _on_wait(self, seconds: float, left: int) -> None:
         if int(seconds) == 1:
+            from ._terminal import plural, tell
+
             tell(self.config, f"chaser: waiting until {plural(left, 'session')} are deleted")
 
     def _terminate(self) -> None:
@@ -250,6 +270,8 @@ class State:
         summary = self.summary
         if summary is None:
             return []
+        from ._terminal import summary_lines
+
         nothing = not (summary.created or summary.unconfirmed or summary.suspects or summary.problems)
         return [] if nothing and not summary.settled_from_earlier_runs else summary_lines(summary)
 
@@ -258,10 +280,11 @@ class State:
     def attempt_begins(self, item: pytest.Item) -> None:
         """Skip a test of the other mode; begin to keep evidence of one that needs a session."""
         self.item = item
+        if self._worker is None and item.get_closest_marker("chaser") is None:
+            return
         options = test_options(item)
         if options.only not in (None, self.settings.mode):
             pytest.skip(f"only in {options.only} mode")
-        is_async(item)
         worker = self.active_worker
         if worker is not None:
             worker.attempt_begins(item, options)
@@ -293,6 +316,8 @@ class State:
 
     def show_live_view(self, loan: Loan) -> None:
         """Show where the session can be watched; a view that cannot be had is a warning."""
+        from ._terminal import tell
+
         address = self._live_address(loan)
         if address is None or self.is_xdist_worker:
             return
@@ -310,6 +335,8 @@ class State:
             return None
 
     def _pause(self, worker: Worker, report: pytest.TestReport) -> None:
+        from ._terminal import tell
+
         for loan in worker.loans:
             address = self._live_address(loan)
             if address is not None:

@@ -16,11 +16,11 @@ import pytest
 from ._exceptions import ChaserError
 from ._items import is_async
 from ._plugin_state import State, state_of, test_options
-from ._worker import Loan, Wishes, Worker
 
 if TYPE_CHECKING:
     from ._client import ChaserClient
     from ._faults import Faults
+    from ._worker import Loan, Wishes, Worker
     from .evidence import Console, Network
 
 
@@ -41,6 +41,12 @@ def _running(state: State) -> pytest.Item:
     if state.item is None:
         pytest.fail("new_chaser_session: no test is running, and a session belongs to the test that asks for it", False)
     return state.item
+
+
+def _wishes(session: Mapping[str, Any], page: Mapping[str, Any], storage_state: Mapping[str, Any] | None) -> Wishes:
+    from ._worker import Wishes
+
+    return Wishes(session, page, storage_state)
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +90,7 @@ def chaser_session(
     """The connected page of this test's session: a sync page in a sync test, an async page in an async one."""
     worker, item = _worker(request), request.node
     options = test_options(item)
-    wishes = Wishes(chaser_session_options, chaser_page_options, chaser_storage_state)
+    wishes = _wishes(chaser_session_options, chaser_page_options, chaser_storage_state)
     worker.observe(item, wishes)
     with plain_errors():
         plan = worker.plan(item, options, wishes.session)
@@ -121,7 +127,7 @@ def new_chaser_session(pytestconfig: pytest.Config) -> Callable[..., Any]:
         page = {**request.getfixturevalue("chaser_page_options"), **values}
         with plain_errors():
             plan = worker.plan(item, options, session, fresh=True)
-            loan = worker.lend(item, options, plan, worker.page_options(options, Wishes(session, page, storage_state)))
+            loan = worker.lend(item, options, plan, worker.page_options(options, _wishes(session, page, storage_state)))
             view = loan.view(asynchronous=is_async(item) if asynchronous is None else asynchronous)
             show_live_view(pytestconfig, loan)
             return view
@@ -143,7 +149,7 @@ def chaser_cdp_url(request: pytest.FixtureRequest, chaser_session_options: Mappi
             request.getfixturevalue("chaser_session")
             loan = worker.loans[0]
         else:
-            worker.observe(item, Wishes(chaser_session_options, {}, None))
+            worker.observe(item, _wishes(chaser_session_options, {}, None))
             loan = worker.lend(item, options, worker.plan(item, options, chaser_session_options), None)
     return loan.remote.session.cdp_url or ""
 

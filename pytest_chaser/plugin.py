@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from . import _config, _marker
+from . import _config
 from ._plugin_state import State, has_state, set_up, state_of
 from .fixtures import (
     chaser_cdp_url,
@@ -71,7 +71,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", _marker.MARKER_LINE)
+    config.addinivalue_line("markers", _config.MARKER_LINE)
     state = set_up(config)
     if config.pluginmanager.has_plugin("xdist"):
         config.pluginmanager.register(XdistHooks(state), "chaser-xdist")
