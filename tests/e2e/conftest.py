@@ -105,6 +105,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         except ConnectionError:
             self.close_connection = True  # a page that was closed meanwhile
 
+    def page_favicon_ico(self, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+        # New headless asks for it by itself; a 404 would be a console message at a moment of its own.
+        return 204, {}, b""
+
     def page_index(self, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         return _page("Home", '<h1 id="head">Home</h1><a id="next" href="/second">second</a>')
 
