@@ -1,7 +1,7 @@
 """The Sessions API: all six endpoints, for threads (`ChaserClient`) and for asyncio and trio (`AsyncChaserClient`).
 
 Both clients run the same flows (`_flows.py`): generators that say which request to send next and how long to pause,
-and know nothing of sockets. Only `_transport.py` imports httpx.
+and know nothing of sockets. Only `_transport.py` and `_deadline.py` import httpx.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One exchange over the network, through httpx: the only module that imports it.
+"""One exchange over the network, through httpx, which only this module and `_deadline.py` know.
 
 httpx's errors end here, as `Failure`s. They are not chained as they are: their request and their traceback's frames
 hold the key, and a test runner that shows locals would print it. A copy with the bare text stands in for the cause.
@@ -19,6 +19,7 @@ from .. import __version__
 from .._exceptions import ApiConnectionError, ApiProtocolError, ApiTimeout, ConfigurationError
 from .._secrets import redact
 from ._calls import Answer, Failure
+from ._deadline import bounded, watch
 from ._endpoint import Endpoint
 from ._flows import Exchange, Outcome
 
@@ -50,7 +51,10 @@ class SyncTransport:
 
     def _open(self) -> httpx.Client:
         with _Usable():
-            return httpx.Client(transport=self._given, **_client_options(self._endpoint, self._headers))
+            client = httpx.Client(transport=self._given, **_client_options(self._endpoint, self._headers))
+        if self._given is None:
+            watch(client)
+        return client
 
     def exchange(self, step: Exchange) -> Outcome:
         """Send one request; every way in which that can fail is a `Failure`."""
@@ -59,14 +63,15 @@ class SyncTransport:
             self._client, self._pid = self._open(), os.getpid()
         attempt = _Attempt(self._endpoint, step)
         try:
-            response = self._client.send(attempt.request(self._client, attempt.trace), stream=True)
-            attempt.begin(response)
-            try:
-                for chunk in response.iter_bytes():
-                    if attempt.add(chunk):
-                        break
-            finally:
-                response.close()
+            with bounded(attempt.deadline):
+                response = self._client.send(attempt.request(self._client, attempt.trace), stream=True)
+                attempt.begin(response)
+                try:
+                    for chunk in response.iter_bytes():
+                        if attempt.add(chunk):
+                            break
+                finally:
+                    response.close()
         except httpx.HTTPError as error:
             caught: httpx.HTTPError | None = error
         else:
@@ -117,7 +122,7 @@ class _Attempt:
     def __init__(self, endpoint: Endpoint, step: Exchange) -> None:
         self._endpoint = endpoint
         self._step = step
-        self._deadline = time.monotonic() + step.timeout
+        self.deadline = time.monotonic() + step.timeout
         self._traced = False
         self._sent = False
         self._status: int | None = None
@@ -179,7 +184,7 @@ class _Attempt:
 
     def _limit_reading(self) -> float:
         # A server that sends a byte now and then would reset httpx's timeout with each of them.
-        left = self._deadline - time.monotonic()
+        left = self.deadline - time.monotonic()
         self._timeouts["read"] = max(left, 0.001)
         return left
 
