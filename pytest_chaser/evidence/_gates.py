@@ -14,7 +14,7 @@ _SHOWN = 5
 
 
 def _console_errors(recorder: Recorder) -> Iterable[ConsoleEntry]:
-    return (entry for entry in recorder.console if entry.level in ("error", "assert"))
+    return (entry for entry in recorder.console if entry.level in ("error", "assert") and not _is_icon(entry.url))
 
 
 def _page_errors(recorder: Recorder) -> Iterable[ConsoleEntry]:
@@ -26,10 +26,12 @@ def _server_errors(recorder: Recorder) -> Iterable[NetworkEntry]:
 
 
 def _failed_requests(recorder: Recorder) -> Iterable[NetworkEntry]:
+    return (entry for entry in recorder.network.entries() if entry.failed and not _is_icon(entry.url))
+
+
+def _is_icon(url: str) -> bool:
     # A browser asks for an icon by itself; no test wrote that request.
-    return (
-        entry for entry in recorder.network.entries() if entry.failed and urlsplit(entry.url).path != "/favicon.ico"
-    )
+    return urlsplit(url).path == "/favicon.ico"
 
 
 GATES: dict[str, tuple[str, Callable[[Recorder], Iterable[ConsoleEntry | NetworkEntry]]]] = {

@@ -12,10 +12,13 @@ from typing import Any
 
 from ._recorder import Recorder
 
+HEAD_START = 0.5
+"""Seconds that the page has for its picture before the API is asked for the framebuffer as well."""
 PAGE_PATIENCE = 2.0
-"""Seconds that the page has for its picture before the API is asked for the framebuffer."""
+"""Seconds for which the page's own picture is preferred."""
 FULL_PAGE_PATIENCE = 2.5
-FRAMEBUFFER_PATIENCE = 2.0
+PICTURE_PATIENCE = 4.2
+"""Seconds for any picture at all."""
 MAX_FULL_PAGE = 16384
 """Pixels: Chromium draws nothing beyond, and the picture would be cut off without a word."""
 
@@ -31,23 +34,45 @@ class Picture:
 
 async def take_picture(recorder: Recorder, framebuffer: Callable[[], bytes] | None, *, full_page: bool) -> Picture:
     """Return the page's picture, or the session's framebuffer if the page cannot give one in time."""
-    misses = []
-    obstacle = _obstacle(recorder)
-    if obstacle:
-        misses.append(f"screenshot of the page: {obstacle}")
-    else:
-        try:
-            return await _page_picture(recorder, full_page)
-        except Exception as error:  # noqa: BLE001 - any failure of the page is a reason to ask the API, and is told
-            misses.append(f"screenshot of the page: {describe(error, PAGE_PATIENCE)}")
-    if framebuffer is None:
-        return Picture(None, "", tuple(misses))
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    patience = FULL_PAGE_PATIENCE if full_page else PAGE_PATIENCE
+    page = asyncio.ensure_future(_page_picture(recorder, full_page))
+    api: asyncio.Future[bytes] | None = None
     try:
-        png = await asyncio.wait_for(in_thread(framebuffer), FRAMEBUFFER_PATIENCE)
-    except Exception as error:  # noqa: BLE001 - the API may fail in as many ways as it has errors; the bundle names it
-        misses.append(f"screenshot of the framebuffer: {describe(error, FRAMEBUFFER_PATIENCE)}")
+        await asyncio.wait([page], timeout=HEAD_START)
+        if not _has_result(page) and framebuffer is not None:
+            api = asyncio.ensure_future(in_thread(framebuffer))
+        await asyncio.wait([page], timeout=started + patience - loop.time())
+        if api is not None and not _has_result(page):
+            await asyncio.wait([api], timeout=started + PICTURE_PATIENCE - loop.time())
+        if _has_result(page):
+            return page.result()
+        misses = [f"screenshot of the page: {_why(page, patience)}"]
+        if api is None or _has_result(api):
+            return Picture(api.result() if api else None, "framebuffer" if api else "", tuple(misses))
+        misses.append(f"screenshot of the framebuffer: {_why(api, PICTURE_PATIENCE - HEAD_START)}")
         return Picture(None, "", tuple(misses))
-    return Picture(png, "framebuffer", tuple(misses))
+    finally:
+        for future in (page, api):
+            if future is not None and not future.done():
+                future.cancel()
+
+
+def _has_result(future: asyncio.Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+def _why(future: asyncio.Future[Any], patience: float) -> str:
+    if not future.done():
+        return describe(asyncio.TimeoutError(), patience)
+    error = future.exception()
+    assert error is not None
+    return describe(error, patience)
+
+
+class Unavailable(Exception):
+    """Why the page need not be asked."""
 
 
 def _obstacle(recorder: Recorder) -> str:
@@ -59,18 +84,20 @@ def _obstacle(recorder: Recorder) -> str:
 
 
 async def _page_picture(recorder: Recorder, full_page: bool) -> Picture:
+    obstacle = _obstacle(recorder)
+    if obstacle:
+        raise Unavailable(obstacle)
     params: dict[str, Any] = {"format": "png", "optimizeForSpeed": True}
     misses: tuple[str, ...] = ()
     if full_page:
-        metrics = await asyncio.wait_for(recorder.client.send("Page.getLayoutMetrics", {}), PAGE_PATIENCE)
+        metrics = await recorder.client.send("Page.getLayoutMetrics", {})
         size = metrics.get("cssContentSize") or metrics["contentSize"]
         height = min(size["height"], MAX_FULL_PAGE)
         if height < size["height"]:
             misses = (f"full page: cut at {MAX_FULL_PAGE} of {size['height']:.0f} pixels",)
         params["captureBeyondViewport"] = True
         params["clip"] = {"x": 0, "y": 0, "width": size["width"], "height": height, "scale": 1}
-    patience = FULL_PAGE_PATIENCE if full_page else PAGE_PATIENCE
-    answer = await asyncio.wait_for(recorder.client.send("Page.captureScreenshot", params), patience)
+    answer = await recorder.client.send("Page.captureScreenshot", params)
     return Picture(base64.b64decode(answer["data"]), "full page" if full_page else "page", misses)
 
 
@@ -103,4 +130,6 @@ def describe(error: BaseException, patience: float) -> str:
     """Return why a piece could not be had, in one line."""
     if isinstance(error, asyncio.TimeoutError | TimeoutError) and not str(error):
         return f"no answer within {patience:g} s"
+    if isinstance(error, Unavailable):
+        return str(error)
     return f"{type(error).__name__}: {error}".splitlines()[0][:300]

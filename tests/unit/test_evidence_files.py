@@ -249,6 +249,8 @@ def test_the_trace_puts_everything_on_one_clock() -> None:
 def test_a_trace_of_a_long_test_stays_below_ten_megabytes(tmp_path: Path) -> None:
     capture = full_capture()
     recording = capture.lent.recorder
+    client = ScriptedSession(**{"Page.screencastFrameAck": {}})
+    recording.client = client
     tracer = recording.tracer = Tracer(recording, tmp_path)
     noise = bytes(range(256)) * 200
 
@@ -257,6 +259,7 @@ def test_a_trace_of_a_long_test_stays_below_ten_megabytes(tmp_path: Path) -> Non
             jpeg = number.to_bytes(4, "big") + noise
             tracer._on_frame({"data": base64.b64encode(jpeg).decode(), "sessionId": number})
             await asyncio.sleep(0)
+        recording.detach()
 
     asyncio.run(record())
     for number in range(40):
@@ -303,10 +306,9 @@ def test_what_the_page_had_in_its_password_fields_and_cookies_is_learned() -> No
 
 def test_a_dialog_or_a_crash_is_not_waited_for() -> None:
     for state in ("dialog", "crashed"):
-        lent = Lent(recorder(), framebuffer=lambda: b"\x89PNG framebuffer")
+        lent = Lent(recorder(**{"Network.getAllCookies": {"cookies": []}}), framebuffer=lambda: b"\x89PNG framebuffer")
         lent.recorder.dialog = "alert: hello" if state == "dialog" else None
         lent.recorder.crashed = state == "crashed"
-        lent.recorder.client.answers["Network.getAllCookies"] = {"cookies": []}
         capture = asyncio.run(capture_session(lent))
         assert capture.picture.source == "framebuffer"
         assert capture.seconds < 1

@@ -214,6 +214,15 @@ def test_what_the_user_ignores_passes_every_gate(client: ScriptedSession, record
     assert not violations([recorder], options("console-error", "request-failed", ignore="analytics"))
 
 
+def test_the_icon_that_a_browser_asks_for_by_itself_passes_every_gate(
+    client: ScriptedSession, recorder: Recorder
+) -> None:
+    entry = {"level": "error", "text": "Failed to load resource: 404", "url": "http://shop.test/favicon.ico"}
+    client.emit("Log.entryAdded", {"entry": entry})
+    request(client, 1, "http://shop.test/favicon.ico", failure="net::ERR_CONNECTION_REFUSED")
+    assert not violations([recorder], options("console-error", "request-failed"))
+
+
 def test_gates_hold_when_nothing_is_wrong(client: ScriptedSession, recorder: Recorder) -> None:
     say(client, "hello")
     request(client, 1, status=404)
