@@ -27,7 +27,11 @@ _SUFFIX, _SETTLED_SUFFIX = ".ledger", ".settled"
 
 
 class Record(Protocol):
-    """What the pool and the deletes write to; every method returns only when the line is safe."""
+    """What the pool and the deletes write to.
+
+    An intent and an id are synced to disk before the method returns. The rest is only written: it survives the death of
+    the process, and after a power cut no holder lives and a session is deleted once more than it had to be.
+    """
 
     def record_intent(self, ttl: int, profile: str | None) -> int: ...
     def record_refused(self, number: int) -> None: ...
@@ -97,7 +101,7 @@ class Ledger:
 
     def record_refused(self, number: int) -> None:
         """Write that the POST certainly created nothing."""
-        self._append("refused", n=number)
+        self._append("refused", sync=False, n=number)
 
     def record_lost(self, number: int) -> None:
         """Write that the POST's answer was lost: it may have created a session."""
@@ -111,15 +115,17 @@ class Ledger:
 
     def record_leased(self, session_id: str, lease: LeaseRecord) -> None:
         """Write who has the session now, so that a broker that takes over leaves it to a holder that lives."""
-        self._append("leased", id=session_id, holder=lease.holder, test=lease.test, **_process(lease.process))
+        self._append(
+            "leased", sync=False, id=session_id, holder=lease.holder, test=lease.test, **_process(lease.process)
+        )
 
     def record_holder(self, process: ProcessIdentity) -> None:
         """Write that a process of this run is connected: while it lives, nobody else settles this ledger."""
-        self._append("holder", **_process(process))
+        self._append("holder", sync=False, **_process(process))
 
     def settle(self, session_id: str, how: str) -> None:
         """Write that the session's end is confirmed: "deleted" or "expired"."""
-        self._append("settled", id=session_id, how=how)
+        self._append("settled", sync=False, id=session_id, how=how)
 
     def take_over(self, records: Records, *, keep_holders: bool) -> None:
         """Copy what a dead ledger still owes; returns when the copy is safe.
