@@ -9,7 +9,8 @@ from urllib.parse import quote, urlsplit
 MASK = "***"
 
 _WEBSOCKET_URL = re.compile(r"wss?://[^\s\"'<>\\]+", re.IGNORECASE)
-_BEARER = re.compile(r"(?i)\b(bearer|token=)(\s*)[^\s\"'<>&]+")
+# The length leaves prose alone, such as "the bearer token is missing".
+_BEARER = re.compile(r"(?i)\b(bearer\s+|token=)[^\s\"'<>&]{8,}")
 
 
 class Secret:
@@ -64,4 +65,4 @@ def redact(text: str, *secrets: str) -> str:
             if form:
                 text = text.replace(form, MASK)
     text = _WEBSOCKET_URL.sub(lambda match: mask_url(match.group()), text)
-    return _BEARER.sub(rf"\1\2{MASK}", text)
+    return _BEARER.sub(rf"\1{MASK}", text)

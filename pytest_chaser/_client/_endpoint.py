@@ -36,7 +36,7 @@ class Endpoint:
             warnings.warn(
                 f"the key travels unencrypted to {host}; use https:// in CHASER_API_URL unless that network is yours",
                 ChaserWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
         return cls(url=url, host=host, loopback=loopback, key=secret)
 
