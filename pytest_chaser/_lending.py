@@ -60,6 +60,7 @@ class Remote:
     browser: Browser | None = None
     announced: bool = False
     ended: bool = False
+    has_contexts: bool = True
     closing: list[Future[None]] = field(default_factory=list)
 
     @classmethod
@@ -147,7 +148,7 @@ class Lender:
     def open_page(self, remote: Remote, options: PageOptions, isolation: Isolation) -> OpenPage:
         """Open a page in the session and start to record it."""
         browser = self.connect(remote)
-        if isolation != "context":
+        if isolation != "context" or not remote.has_contexts:
             # What an earlier test left in the shared context is cleared when its page closes.
             for future in remote.closing:
                 future.exception(_OPEN_TIMEOUT)
@@ -155,6 +156,7 @@ class Lender:
 
         async def steps() -> OpenPage:
             page = await browser.new_page(options, isolation)
+            remote.has_contexts = remote.has_contexts and not (isolation == "context" != page.isolation)
             recorder = await self.evidence.attach(page, session_id=remote.session.id)
             return OpenPage(page, recorder, options)
 

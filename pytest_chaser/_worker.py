@@ -45,6 +45,11 @@ class Loan:
     opened: OpenPage | None
     access: Access | None
 
+    @property
+    def has_context(self) -> bool:
+        """True if nothing but this page lives in its browser context."""
+        return self.plan.isolation == "context" and self.remote.has_contexts
+
     def view(self, *, asynchronous: bool) -> Any:
         """Return the page as the test may hold it."""
         assert self.access is not None
@@ -414,7 +419,7 @@ class Worker:
         """Tell whether the next session or page would be in the way of the running test."""
         if plan.shared:
             # Without contexts of their own the two pages would share one.
-            return plan.isolation != "context" and bool(self._loans)
+            return any(loan.plan.shared and not loan.has_context for loan in self._loans)
         # A test with a factory may want one more session itself, and the limit may not leave two.
         running = self.item if self._attempt_started is not None else None
         wants_more = running is not None and "new_chaser_session" in fixture_names(running)
