@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 
 from pytest_chaser import (
@@ -60,13 +61,24 @@ async def test_the_client_believes_expires_at_not_the_ttl_it_asked_for(cap: floa
         assert life(await client.get(created.id)) == expected
 
 
+class Garbling(httpx.AsyncHTTPTransport):
+    """Sends a list where the client wrote an object: its own checks let nothing through that a server refuses."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        headers = {name: value for name, value in request.headers.items() if name != "content-length"}
+        return await super().handle_async_request(
+            httpx.Request(request.method, request.url, headers=headers, content=b"[]")
+        )
+
+
 @pytest.mark.parametrize("status", [400, 422])
 async def test_a_refused_body_is_one_error_with_its_status_and_code(status: int) -> None:
     async with client_of(invalid_body_status=status) as client:
-        with pytest.raises(ApiStatusError) as caught:
-            await client.create(headers={"Content-Type": "text/plain"})
+        async with AsyncChaserClient(KEY, client.api_url, transport=Garbling()) as garbling:
+            with pytest.raises(ApiStatusError) as caught:
+                await garbling.create()
         assert (caught.value.status, caught.value.code) == (status, "invalid_request")
-        assert len(await client.list()) == 0
+        assert len((await client.list()).data) == 0
 
 
 @pytest.mark.parametrize("wants_key", [False, True], ids=["without the key", "with the key"])
@@ -108,7 +120,7 @@ async def test_the_error_state_and_what_ended_are_the_same_success_for_a_delete(
 
 
 async def test_the_blocking_client_reads_the_same() -> None:
-    others = {"cdp_url_from_creation": False, "expires_cap": 600.0, "invalid_body_status": 422}
+    others = {"cdp_url_from_creation": False, "expires_cap": 600.0}
     async with client_of(**others) as client:
 
         def use() -> None:
@@ -117,9 +129,6 @@ async def test_the_blocking_client_reads_the_same() -> None:
                 assert created.cdp_url is None
                 assert life(created) == 600
                 assert blocking.wait_until_ready(created, poll_interval=0.02).cdp_url
-                with pytest.raises(ApiStatusError) as caught:
-                    blocking.create(headers={"Content-Type": "text/plain"})
-                assert caught.value.status == 422
             with ChaserClient("key-of-others", client.api_url) as stranger, pytest.raises(AuthenticationError):
                 stranger.get(created.id)
 
