@@ -70,8 +70,8 @@ class Slot:
 
     @property
     def unleased(self) -> bool:
-        """Whether somebody who waits may count on it."""
-        return self.on_the_way or self.phase is Phase.READY
+        """Whether somebody who waits may count on it; what a plain create posts has its holder from the start."""
+        return self.lease is None and (self.on_the_way or self.phase is Phase.READY)
 
 
 @dataclass(eq=False)

@@ -20,6 +20,7 @@ from pytest_chaser._exceptions import (
     ApiConnectionError,
     ApiStatusError,
     AuthenticationError,
+    ConfigurationError,
     LedgerError,
     ProvisioningFailed,
     ProvisioningTimeout,
@@ -33,10 +34,11 @@ from pytest_chaser.broker._ledger import MemoryRecord
 from pytest_chaser.broker._lifetimes import ServerClock
 from pytest_chaser.broker._liveness import ProcessIdentity
 from pytest_chaser.broker._pool import Pool
+from pytest_chaser.broker._records import LeaseRecord
 from pytest_chaser.broker._settings import BrokerSettings
 from pytest_chaser.broker._slots import Holder
 from pytest_chaser.broker._stock import Stock
-from pytest_chaser.broker._upstream import Spec, Upstream
+from pytest_chaser.broker._upstream import Spec, Upstream, default_spec
 
 START = datetime(2026, 6, 13, 12, tzinfo=timezone.utc)
 GW0, GW1, GW2 = (Holder(f"gw{number}", ProcessIdentity(1000 + number)) for number in range(3))
@@ -164,8 +166,36 @@ class World:
 class FullDisk(MemoryRecord):
     """A ledger that cannot be written any more."""
 
-    def record_intent(self, ttl: int, profile: str | None) -> int:
+    def record_intent(self, ttl: int | None, profile: str | None) -> int:
         raise LedgerError("the disk is full")
+
+
+class SlowLedger(MemoryRecord):
+    """A ledger whose disk takes its time; `events` is what was recorded, and which of it is on disk."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        super().__init__()
+        self.events: list[str] = []
+        self._fails = fails
+
+    def record_intent(self, ttl: int | None, profile: str | None) -> int:
+        self.events.append("intent")
+        return super().record_intent(ttl, profile)
+
+    def record_refused(self, number: int) -> None:
+        self.events.append("refused")
+
+    def record_created(self, number: int, session: Session) -> None:
+        self.events.append("created")
+
+    def record_leased(self, session_id: str, lease: LeaseRecord) -> None:
+        self.events.append("leased")
+
+    async def synced(self) -> None:
+        await asyncio.sleep(1.0)
+        if self._fails:
+            raise LedgerError("the disk fails")
+        self.events.append("synced")
 
 
 def play(
@@ -202,7 +232,7 @@ async def _play(
     stock = Stock(deletes, account, loop.time)
     doubts: list[Doubt] = []
     upstream = Upstream(client, client, record, server_clock, loop.time, lost=doubts.append)
-    pool = Pool(settings, stock, upstream, account, Spec(1200), loop.time)
+    pool = Pool(settings, stock, upstream, account, default_spec(settings), loop.time)
 
     def settled(session_id: str) -> None:
         stock.settled(session_id)
@@ -498,6 +528,18 @@ def test_a_plain_create_answers_at_once_and_belongs_to_its_holder() -> None:
     assert play(story).api.open() == []
 
 
+def test_a_session_being_created_plainly_is_no_surplus_although_no_test_waits_for_it() -> None:
+    async def story(world: World) -> None:
+        world.pool.set_demand(0)
+        asking = asyncio.create_task(world.pool.create(GW0, Spec(60)))
+        await asyncio.sleep(0.01)
+        world.pool.steer()
+        session = await asking
+        assert world.api.open() == [session.id]
+
+    play(story)
+
+
 def test_a_holder_that_comes_back_without_a_lease_it_never_learned_of_loses_it() -> None:
     async def story(world: World) -> None:
         known, lost = await world.acquire(GW0, "test"), await world.acquire(GW0, "test")
@@ -577,6 +619,72 @@ def test_a_lost_answer_is_repeated_once_and_the_third_of_a_run_is_the_last() -> 
     world = play(story, Api(answers=[break_off] * 9))
     assert world.api.posts() == 3
     assert len({doubt.ttl for doubt in world.doubts}) == 3
+
+
+def test_a_life_that_the_user_named_is_sent_as_it_is_and_any_other_varies() -> None:
+    async def story(world: World) -> None:
+        world.pool.set_demand(5)
+        for number in range(5):
+            session = await world.acquire(GW0, f"test_{number}")
+            world.pool.release(session.id)
+
+    def lives(**settings: Any) -> list[int]:
+        return [session["ttl"] for session in play(story, **settings).api.sessions.values()]
+
+    assert lives(ttl=300) == [300] * 5
+    assert len(set(lives())) == 5
+    assert all(1200 <= ttl < 1800 for ttl in lives())
+
+
+def test_a_life_that_the_api_does_not_allow_is_told_to_who_asked_without_a_post() -> None:
+    async def story(world: World) -> None:
+        with pytest.raises(ConfigurationError, match="from 60 to 3600"):
+            await world.acquire(GW0, "test_0", spec=Spec(30))
+        world.pool.set_demand(1)
+        with pytest.raises(ConfigurationError):
+            await world.acquire(GW0, "test_1")
+
+    assert play(story, ttl=5).api.posts() == 0
+
+
+def test_no_post_is_sent_before_its_intent_is_on_disk_nor_an_id_lent_before_it_is() -> None:
+    ledger = SlowLedger()
+
+    async def story(world: World) -> None:
+        asking = asyncio.create_task(world.acquire(GW0, "test"))
+        await asyncio.sleep(0.9)
+        assert (ledger.events, world.api.posts()) == (["intent"], 0)
+        await asyncio.sleep(0.9)
+        assert (ledger.events, world.api.posts()) == (["intent", "synced", "created"], 1)
+        await asking
+        assert ledger.events == ["intent", "synced", "created", "synced", "leased"]
+
+    play(story, Api(ready_after=0.0), ledger, look_ahead=0)
+
+
+def test_a_holder_that_goes_while_its_id_is_on_its_way_to_disk_leaves_nothing() -> None:
+    async def story(world: World) -> None:
+        asking = asyncio.create_task(world.pool.create(GW0, Spec(60)))
+        await asyncio.sleep(1.5)
+        assert len(world.api.open()) == 1
+        world.pool.holder_gone(GW0)
+        with pytest.raises(ApiConnectionError, match="deleted at once"):
+            await asking
+        await world.pool.empty.wait()
+
+    assert play(story, record=SlowLedger()).api.open() == []
+
+
+def test_a_disk_that_fails_to_sync_an_intent_keeps_the_post_from_being_sent() -> None:
+    ledger = SlowLedger(fails=True)
+
+    async def story(world: World) -> None:
+        for _ in range(2):
+            with pytest.raises(LedgerError, match="the disk fails"):
+                await world.acquire(GW0, "test")
+
+    assert play(story, record=ledger).api.posts() == 0
+    assert ledger.events == ["intent", "refused"]
 
 
 def test_an_id_in_a_malformed_answer_is_still_ours() -> None:
