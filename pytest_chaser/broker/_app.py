@@ -13,6 +13,7 @@ from .._exceptions import ApiStatusError, ApiTimeout, ChaserError
 from ._liveness import ProcessIdentity, start_time
 from ._service import Service
 from ._slots import Holder
+from ._upstream import Spec
 from ._wire import HOLDER_HEADER, error_json, page_json, session_json, token_json
 
 # At the end only held connections are left, which would never finish by themselves.
@@ -49,9 +50,9 @@ class Routes:
     # The Sessions API
 
     async def create(self, request: web.Request) -> web.Response:
-        """Create at once; the session is leased to the caller and deleted when it is gone."""
+        """Create at once, with what the caller sent; the session is leased to it and deleted when it is gone."""
         body = await _body(request)
-        spec = self._service.spec(_whole(body, "ttl_seconds"), _text(body, "profile"))
+        spec = Spec(_whole(body, "ttl_seconds"), _text(body, "profile"))
         session = await self._pool.create(_holder(request), spec)
         return web.json_response(session_json(session), status=201)
 
@@ -128,9 +129,9 @@ class Routes:
         return web.json_response({"give_back": give_back})
 
     async def drain(self, request: web.Request) -> web.Response:
-        """End the demand, wait a moment for the deletes, and give the account."""
+        """End the demand, take back what the caller has, wait a moment for the deletes, and give the account."""
         wait = float((await _body(request)).get("wait") or 0.0)
-        done, summary = await self._service.drain(wait)
+        done, summary = await self._service.drain(_holder(request), wait)
         return web.json_response({"done": done, "open": self._pool.stock.open_now, "summary": summary.to_json()})
 
     async def status(self, request: web.Request) -> web.Response:

@@ -154,9 +154,10 @@ class BrokerLink:
         return (str(answer["url"]), str(answer["token"])) if answer["url"] else None
 
     def drain(self, timeout: float, on_wait: Callable[[float, int], None] | None = None) -> RunSummary:
-        """End the demand, wait until every delete is confirmed or `timeout` is over, and return the run's account.
+        """End the demand, give up what this process has, wait for the deletes, and return the run's account.
 
-        `on_wait(seconds, open)` is called about once a second while it takes longer than one.
+        It waits until every delete is confirmed or `timeout` is over. `on_wait(seconds, open)` is called about once a
+        second while it takes longer than one.
         """
         start = time.monotonic()
         while True:

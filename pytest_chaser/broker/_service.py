@@ -50,7 +50,8 @@ class Service:
     def spec(self, ttl: int | None, profile: str | None) -> Spec:
         """Return what a session is created with: the run's settings where the caller names nothing else."""
         default = self.pool.default_spec
-        return Spec(ttl if ttl is not None else default.ttl, profile if profile is not None else default.profile)
+        wanted = default if ttl is None else Spec(ttl, default.profile)
+        return wanted if profile is None else replace(wanted, profile=profile)
 
     def inherit(self, inheritance: Inheritance) -> None:
         """Go on with what a dead broker of this run had, and delete what earlier runs left."""
@@ -84,9 +85,14 @@ class Service:
         self.pool.stock.settled(session_id)
         self.pool.steer()
 
-    async def drain(self, wait: float) -> tuple[bool, RunSummary]:
-        """End the demand and wait at most `wait` seconds until nothing is open; return whether that is so."""
+    async def drain(self, holder: Holder, wait: float) -> tuple[bool, RunSummary]:
+        """End the demand, delete what `holder` still has, and wait at most `wait` seconds until nothing is open.
+
+        Returns whether that is so.
+        """
         self.pool.end_demand()
+        for slot in self.pool.stock.leased_to(holder):
+            self.pool.release_slot(slot)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.pool.empty.wait(), wait)
         if self.idle:

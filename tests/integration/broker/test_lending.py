@@ -52,6 +52,16 @@ def test_a_run_of_tests_gets_a_ready_session_each_and_a_true_account(brokers: Br
     assert len(api.created()) == 6
 
 
+def test_what_a_plain_create_made_and_nobody_deleted_does_not_hold_up_the_end(brokers: Brokers, api: StubApi) -> None:
+    link = brokers.link(brokers.run())
+    link.client.create(ttl_seconds=60)
+    before = time.monotonic()
+    summary = link.drain(20)
+    assert (summary.created, summary.deleted) == (1, 1)
+    assert time.monotonic() - before < 10
+    assert api.open() == []
+
+
 def test_starting_does_not_wait_and_many_starters_get_one_broker(brokers: Brokers) -> None:
     settings = brokers.run()
     before = time.monotonic()
@@ -109,6 +119,20 @@ def test_the_whole_api_is_there_through_the_broker(brokers: Brokers, api: StubAp
     with pytest.raises(SessionNotFound):
         client.get("sess_unknown")
     client.delete("sess_unknown")
+
+
+@pytest.mark.parametrize(("asked", "life"), [(77, 77), (None, 1800)], ids=["named", "the API's default"])
+def test_a_plain_create_sends_what_its_caller_sent(
+    brokers: Brokers, api: StubApi, asked: int | None, life: int
+) -> None:
+    client = brokers.link(brokers.run(ttl=300)).client
+    assert api.ttl(client.create(ttl_seconds=asked).id) == life
+
+
+def test_a_life_that_was_asked_for_is_the_life_of_the_session(brokers: Brokers, api: StubApi) -> None:
+    link = brokers.link(brokers.run(ttl=300))
+    plain, marked = link.acquire(test="test_plain"), link.acquire(test="test_marked", ttl=90)
+    assert (api.ttl(plain.id), api.ttl(marked.id)) == (300, 90)
 
 
 def test_deleting_through_the_client_is_a_hand_over(brokers: Brokers, api: StubApi) -> None:
