@@ -69,7 +69,7 @@ def _expire(call: _Call, limit: float) -> None:
     if not call.future.done():
         call.future.set_exception(
             CdpTimeout(
-                f"the browser did not answer {call.method} within {limit:g} s; raise --chaser-call-timeout if the page "
+                f"the browser did not answer {call.method} within {limit:g} s; raise chaser_call_timeout if the page "
                 "really needs longer",
                 call=call.method,
                 timeout=limit,

@@ -71,12 +71,20 @@ class ExecutionContext(PyppeteerContext):
             raise
         return remote_value(remote)
 
+    async def ask(self, script: str, *args: Any) -> Any:
+        """Evaluate a question of ours that is answered at once: it is no user's gesture and gives no promise."""
+        return remote_value(await self._run(script, args, force_expr=False, by_value=True, question=True))
+
     async def evaluateHandle(self, pageFunction: str, *args: Any, force_expr: bool = False) -> Any:
         """Run a function or an expression and return a handle of its value."""
         return self._objectHandleFactory(await self._run(pageFunction, args, force_expr, by_value=False))
 
-    async def _run(self, script: str, args: tuple[Any, ...], force_expr: bool, *, by_value: bool) -> dict[str, Any]:
-        common = {"returnByValue": by_value, "awaitPromise": True, "userGesture": True}
+    async def _run(
+        self, script: str, args: tuple[Any, ...], force_expr: bool, *, by_value: bool, question: bool = False
+    ) -> dict[str, Any]:
+        common: dict[str, Any] = {"returnByValue": by_value}
+        if not question:
+            common.update(awaitPromise=True, userGesture=True)
         if force_expr or (not args and not is_function(script)):
             expression = script if SOURCE_URL_REGEX.match(script) else f"{script}\n{_SUFFIX}"
             params = {"expression": expression, "contextId": self._contextId, **common}

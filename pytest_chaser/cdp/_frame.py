@@ -128,11 +128,11 @@ class Frame(Locating, PyppeteerFrame):
         return await self._in_context(lambda c: c.evaluateHandle(pageFunction, *args), never_ran)
 
     async def _ask(self, script: str, *args: Any) -> Any:
-        return await self._in_context(lambda c: c.evaluate(script, *args), is_navigation_error)
+        return await self._in_context(lambda c: c.ask(script, *args), is_navigation_error)
 
     async def title(self) -> str:
         """The document's title."""
-        return str(await self._ask("() => document.title"))
+        return str(await self._ask("document.title"))
 
     async def content(self) -> str:
         """The document as HTML, with its doctype."""

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -82,7 +83,9 @@ class LoopThread:
         if future.cancelled():
             coro.close()
             return
-        task = self._loop.create_task(_carry(coro, future))
+        task = _eager_task(self._loop, _carry(coro, future))
+        if task.done():
+            return
 
         def cancel(future: concurrent.futures.Future[T]) -> None:
             if future.cancelled() and not self._loop.is_closed():
@@ -151,6 +154,13 @@ class LoopThread:
             )
         if self._closed:
             raise CdpError(_CLOSED)
+
+
+def _eager_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Start a task in this very step where Python can: a call is then on the wire one turn of the loop earlier."""
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(coro, loop=loop, eager_start=True)
+    return loop.create_task(coro)
 
 
 async def _carry(coro: Coroutine[Any, Any, T], future: concurrent.futures.Future[T]) -> None:

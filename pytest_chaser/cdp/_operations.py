@@ -86,7 +86,7 @@ class Operations:
                 operation.abort(
                     CdpTimeout(
                         f"{operation.name} waited {limit:g} s for something that did not happen in the browser; raise "
-                        "--chaser-call-timeout if the page really needs longer",
+                        "chaser_call_timeout if the page really needs longer",
                         call=operation.name,
                         timeout=limit,
                     )

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from pyppeteer.worker import Worker
-
 from .._exceptions import ChaserError
 from ._sessions import lenient
+from ._worker import Worker
 
 if TYPE_CHECKING:
     from ._page import Page

@@ -150,6 +150,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
         return _page("Too late")
 
+    def page_late_worker_js(self, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+        self.site.silent.wait(0.3)
+        return 200, {"Content-Type": "text/javascript"}, b"self.answer = 42"
+
     def page_cut_off(self, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         self.close_connection = True
         self.connection.shutdown(socket.SHUT_RDWR)

@@ -169,3 +169,15 @@ def test_a_cross_site_frame_goes_back_into_the_pages_process_and_away(page: Any,
     seen, left = run(go())
     assert seen == [(2, site.origin + "/second", "Second"), (2, site.other + "/second", "Second")]
     assert left == 1
+
+
+def test_a_worker_is_asked_as_soon_as_it_is_known(page: Any, run: Run, site: Any) -> None:
+    async def go() -> str:
+        await page.goto(site.origin + "/")
+        created = asyncio.get_running_loop().create_future()
+        page.on("workercreated", created.set_result)
+        await page.evaluate("() => { window.late = new Worker('/late-worker.js'); }")
+        worker = await created
+        return str(await worker.evaluate("() => typeof setTimeout"))
+
+    assert run(go()) == "function"
