@@ -117,8 +117,9 @@ def _lines(report: SettleReport) -> list[str]:
         lines.append(f"in use: run {run['run']} still lives (process {pids}); it settles its own sessions")
     lines += [f"problem: {problem}" for problem in report.problems]
     for suspect in report.suspects:
+        life = suspect["ttl_seconds"] or "not named"
         lines.append(
-            f"answer lost: a session with ttl_seconds={suspect['ttl_seconds']} may have been created between "
+            f"answer lost: a session with ttl_seconds {life} may have been created between "
             f"{suspect['from']} and {suspect['until']}; it is gone by {suspect['gone_by']}"
         )
         lines += [f"  it may be {one['id']}; if it is yours: {one['command']}" for one in suspect["candidates"]]

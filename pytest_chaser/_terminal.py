@@ -82,7 +82,8 @@ def _unconfirmed_line(left: Mapping[str, Any]) -> str:
 
 
 def _suspect_lines(suspect: Mapping[str, Any]) -> list[str]:
-    window = f"between {suspect['from']} and {suspect['until']} (ttl_seconds {suspect['ttl_seconds']})"
+    life = suspect["ttl_seconds"] or "not named"
+    window = f"between {suspect['from']} and {suspect['until']} (ttl_seconds {life})"
     told = f"a POST {window} had no usable answer: it may have created a session, gone by {suspect['gone_by']}"
     return [told, *(f"  it may be {one['id']}; if yours: {one['command']}" for one in suspect["candidates"])]
 

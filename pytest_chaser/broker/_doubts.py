@@ -32,20 +32,24 @@ class Doubt:
     """One POST without an answer: its mark and its window, by the server's clock."""
 
     number: int
-    ttl: int
+    ttl: int | None
     profile: str | None
     since: datetime
     until: datetime
 
     def may_have_created(self, session: Session) -> bool:
-        """Return whether the session looks like this POST's: its life to the second, and born in the window."""
+        """Return whether the session looks like this POST's: its life to the second, and born in the window.
+
+        A POST that named no life says nothing about it: the API's default is not the same for every account.
+        """
         if session.created_at is None or session.expires_at is None:
             return False
         if session.extra.get("profile", self.profile) != self.profile and self.profile is not None:
             return False
+        if not self.since - _EARLY <= session.created_at <= self.until + _LATE:
+            return False
         life = (session.expires_at - session.created_at).total_seconds()
-        born_in_time = self.since - _EARLY <= session.created_at <= self.until + _LATE
-        return born_in_time and abs(life - self.ttl) <= _LIFE_TOLERANCE
+        return self.ttl is None or abs(life - self.ttl) <= _LIFE_TOLERANCE
 
 
 class Doubts:

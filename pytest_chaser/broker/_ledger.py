@@ -1,4 +1,4 @@
-"""The durable record of what a broker created: written and synced before each POST and after each answer.
+"""The durable record of what a broker created: on disk before each POST, and again before an id is used.
 
 One append-only file per broker, one JSON object per line. The broker holds the lock beside it for life; the operating
 system frees the lock however the broker ends, so a ledger whose lock can be had belongs to a dead one.
@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from .._exceptions import LedgerError
 from .._models import Session, utc_now
+from ._group_sync import GroupSync
 from ._liveness import ProcessIdentity
 from ._records import LEDGER_VERSION, LeaseRecord, OpenSession, Records, read_records
 
@@ -29,17 +30,19 @@ _SUFFIX, _SETTLED_SUFFIX = ".ledger", ".settled"
 class Record(Protocol):
     """What the pool and the deletes write to.
 
-    An intent and an id are synced to disk before the method returns. The rest is only written: it survives the death of
-    the process, and after a power cut no holder lives and a session is deleted once more than it had to be.
+    A method that records has written when it returns: that survives the death of the process. What has to survive a
+    power cut too, an intent and an id, is followed by `await synced()`. For the rest it does not matter: no holder
+    lives then, and a session is deleted once more than it had to be.
     """
 
-    def record_intent(self, ttl: int, profile: str | None) -> int: ...
+    def record_intent(self, ttl: int | None, profile: str | None) -> int: ...
     def record_refused(self, number: int) -> None: ...
     def record_lost(self, number: int) -> None: ...
     def record_created(self, number: int, session: Session) -> None: ...
     def record_leased(self, session_id: str, lease: LeaseRecord) -> None: ...
     def record_holder(self, process: ProcessIdentity) -> None: ...
     def settle(self, session_id: str, how: str) -> None: ...
+    async def synced(self) -> None: ...
 
 
 class MemoryRecord:
@@ -48,7 +51,7 @@ class MemoryRecord:
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
 
-    def record_intent(self, ttl: int, profile: str | None) -> int:
+    def record_intent(self, ttl: int | None, profile: str | None) -> int:
         """Return the next number."""
         return next(self._numbers)
 
@@ -70,6 +73,9 @@ class MemoryRecord:
     def settle(self, session_id: str, how: str) -> None:
         """Keep nothing."""
 
+    async def synced(self) -> None:
+        """Return at once."""
+
 
 class Ledger:
     """One broker's own ledger, open for appending and locked. Raises `LedgerError` if it cannot be written."""
@@ -84,7 +90,9 @@ class Ledger:
             self._lock.acquire(timeout=0)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
             self._descriptor = os.open(self.path, flags, 0o600)
+            self._sync = GroupSync(self._descriptor)
             self._append("ledger", version=LEDGER_VERSION, run=run_id, api=api, **_process(ProcessIdentity.current()))
+            os.fsync(self._descriptor)
             _sync_folder(folder)
         except (OSError, Timeout) as error:
             self._abandon()
@@ -93,7 +101,7 @@ class Ledger:
             self._abandon()
             raise
 
-    def record_intent(self, ttl: int, profile: str | None) -> int:
+    def record_intent(self, ttl: int | None, profile: str | None) -> int:
         """Write that a POST is about to be sent; return its number."""
         number = next(self._numbers)
         self._append("intent", n=number, ttl=ttl, profile=profile, at=_text(utc_now()))
@@ -101,7 +109,7 @@ class Ledger:
 
     def record_refused(self, number: int) -> None:
         """Write that the POST certainly created nothing."""
-        self._append("refused", sync=False, n=number)
+        self._append("refused", n=number)
 
     def record_lost(self, number: int) -> None:
         """Write that the POST's answer was lost: it may have created a session."""
@@ -115,17 +123,24 @@ class Ledger:
 
     def record_leased(self, session_id: str, lease: LeaseRecord) -> None:
         """Write who has the session now, so that a broker that takes over leaves it to a holder that lives."""
-        self._append(
-            "leased", sync=False, id=session_id, holder=lease.holder, test=lease.test, **_process(lease.process)
-        )
+        self._append("leased", id=session_id, holder=lease.holder, test=lease.test, **_process(lease.process))
 
     def record_holder(self, process: ProcessIdentity) -> None:
         """Write that a process of this run is connected: while it lives, nobody else settles this ledger."""
-        self._append("holder", sync=False, **_process(process))
+        self._append("holder", **_process(process))
 
     def settle(self, session_id: str, how: str) -> None:
         """Write that the session's end is confirmed: "deleted" or "expired"."""
-        self._append("settled", sync=False, id=session_id, how=how)
+        self._append("settled", id=session_id, how=how)
+
+    async def synced(self) -> None:
+        """Return when everything written so far is on disk."""
+        if self._descriptor < 0:
+            raise _closed(self.path)
+        try:
+            await self._sync.synced()
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
 
     def take_over(self, records: Records, *, keep_holders: bool) -> None:
         """Copy what a dead ledger still owes; returns when the copy is safe.
@@ -133,46 +148,42 @@ class Ledger:
         `keep_holders` is for a ledger of the same run: its processes are this one's too.
         """
         for process in records.holders if keep_holders else ():
-            self._append("holder", sync=False, **_process(process))
+            self._append("holder", **_process(process))
         for session in records.sessions.values():
-            self._append("created", sync=False, **_copied(session))
+            self._append("created", **_copied(session))
         for intent in records.intents.values():
             number = next(self._numbers)
-            self._append("intent", sync=False, n=number, ttl=intent.ttl, profile=intent.profile, at=_text(intent.at))
-            self._append("lost", sync=False, n=number)
-        self._sync()
+            self._append("intent", n=number, ttl=intent.ttl, profile=intent.profile, at=_text(intent.at))
+            self._append("lost", n=number)
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
 
     def close(self, *, finished: bool) -> None:
         """Give the lock back; with `finished`, when nothing is owed any more, the file goes first."""
         if self._descriptor < 0:
             return
+        self._sync.close()
         os.close(self._descriptor)
         self._descriptor = -1
         if finished:
             remove_ledger(self.path)
         self._lock.release()
 
-    def _append(self, kind: str, *, sync: bool = True, **values: Any) -> None:
+    def _append(self, kind: str, **values: Any) -> None:
         if self._descriptor < 0:
-            raise LedgerError(f"the ledger {self.path} is closed", path=str(self.path))
+            raise _closed(self.path)
         line = json.dumps({"e": kind, **values}, separators=(",", ":")).encode() + b"\n"
         start = os.fstat(self._descriptor).st_size
         try:
             written = os.write(self._descriptor, line)
             if written != len(line):
                 raise OSError(f"only {written} of {len(line)} bytes were written")
-            if sync:
-                os.fsync(self._descriptor)
         except OSError as error:
             # A torn line in the middle would swallow the next one.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, start)
-            raise _cannot_write(self.path, error) from error
-
-    def _sync(self) -> None:
-        try:
-            os.fsync(self._descriptor)
-        except OSError as error:
             raise _cannot_write(self.path, error) from error
 
     def _abandon(self) -> None:
@@ -279,6 +290,10 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _closed(path: Path) -> LedgerError:
+    return LedgerError(f"the ledger {path} is closed", path=str(path))
 
 
 def _cannot_write(path: Path, error: Exception) -> LedgerError:

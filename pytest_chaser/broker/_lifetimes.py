@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from .._models import Session, utc_now
 
-SHORTEST, LONGEST = 60, 3600
+SHORTEST, LONGEST, API_DEFAULT_TTL = 60, 3600, 1800
 _SPREAD = 600
 _DEFAULTS = {"test": 1200, "worker": 1800}
 _LOCAL_DEFAULT = 3000

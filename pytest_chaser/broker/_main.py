@@ -22,14 +22,14 @@ from ._deletes import Deletes
 from ._doubts import Doubts
 from ._holders import Holders
 from ._ledger import Ledger, MemoryRecord, Record
-from ._lifetimes import ServerClock, default_ttl
+from ._lifetimes import ServerClock
 from ._liveness import ProcessIdentity
 from ._pool import Pool
 from ._reaper import doubt_from, inherit, known_in
 from ._service import Service
 from ._settings import ApiAccess, BrokerSettings, ledger_folder
 from ._stock import Stock
-from ._upstream import POLL_INTERVAL, Spec, Upstream
+from ._upstream import POLL_INTERVAL, Upstream, default_spec
 from ._wire import Address
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class _Broker:
             lost=doubts.add,
             poll_interval=_LOCAL_POLL_INTERVAL if settings.mode == "local" else POLL_INTERVAL,
         )
-        spec = Spec(settings.ttl or default_ttl(settings.mode, settings.scope), settings.profile)
+        spec = default_spec(settings)
         self._pool = Pool(settings, stock, upstream, account, spec, loop.time)
         if problem is not None:
             self._pool.refusals.final = problem

@@ -20,7 +20,7 @@ class Intent:
     """A POST that was about to be sent: what identifies its session, should the answer never come."""
 
     number: int
-    ttl: int
+    ttl: int | None
     profile: str | None
     at: datetime | None
     lost: bool = False
@@ -119,8 +119,9 @@ def _apply_intent(records: Records, kind: str, event: dict[str, Any]) -> None:
     if kind == "lost" and known is not None:
         records.intents[number] = Intent(number, known.ttl, known.profile, known.at, lost=True)
     elif kind == "intent":
+        ttl = event.get("ttl")
         at = _time(event.get("at"))
-        records.intents[number] = Intent(number, int(event.get("ttl", 0)), event.get("profile"), at)
+        records.intents[number] = Intent(number, None if ttl is None else int(ttl), event.get("profile"), at)
 
 
 def _apply_session(records: Records, kind: str, event: dict[str, Any]) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from .._exceptions import ApiConnectionError, ApiError, AuthenticationError, ChaserError, LedgerError
+from .._exceptions import (
+    ApiConnectionError,
+    ApiError,
+    AuthenticationError,
+    ChaserError,
+    ConfigurationError,
+    LedgerError,
+)
 from ._upstream import Spec
 from ._upstream_errors import LostAnswer
 
@@ -38,7 +45,7 @@ class Refusals:
             self.final = error
         elif isinstance(error, LostAnswer):
             self._count_lost(error)
-        elif isinstance(error, ApiError) and error.sent:
+        elif isinstance(error, ConfigurationError) or (isinstance(error, ApiError) and error.sent):
             self._refused_specs.add(spec)
 
     def _count_lost(self, error: LostAnswer) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from ._account import Account
 from ._crew import Crew
 from ._demand import Demand
-from ._lifetimes import ServerClock
+from ._lifetimes import API_DEFAULT_TTL, ServerClock
 from ._policy import Situation, unleased_wanted
 from ._queue import Queue
 from ._quota import Quota
@@ -76,7 +76,7 @@ class Steering:
         return float("inf") if remaining is None else remaining
 
     def _life_needed(self, spec: Spec) -> float:
-        return min(max(_LEAST_LIFE, 2.0 * self._account.longest_body), 0.5 * spec.ttl)
+        return min(max(_LEAST_LIFE, 2.0 * self._account.longest_body), 0.5 * (spec.ttl or API_DEFAULT_TTL))
 
     def matches(self) -> Iterator[tuple[Slot, Request]]:
         """Yield which ready session goes to whom; each pair has to be leased before the next is asked for."""

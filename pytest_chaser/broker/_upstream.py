@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from .._exceptions import (
     ApiProtocolError,
     ApiStatusError,
     AuthenticationError,
+    ConfigurationError,
     LedgerError,
     ProvisioningFailed,
     ProvisioningTimeout,
@@ -21,7 +23,8 @@ from .._exceptions import (
 from .._models import Session, SessionStatus
 from ._doubts import Doubt
 from ._ledger import Record
-from ._lifetimes import Lifetimes, ServerClock
+from ._lifetimes import Lifetimes, ServerClock, default_ttl
+from ._settings import BrokerSettings
 from ._upstream_errors import LostAnswer
 
 # Fewer than two requests a second for each session on its way, its POST and the ends of the wait included.
@@ -32,10 +35,22 @@ _OVER = frozenset({SessionStatus.CLOSED.value, SessionStatus.ERROR.value})
 
 @dataclass(frozen=True)
 class Spec:
-    """What a session is created with: the least seconds it is to live, and the profile label."""
+    """What a session is created with.
 
-    ttl: int
+    `ttl` is sent as it is, and None not at all. Where `varied`, nobody asked for just that life: it is the least, and
+    each POST asks for a different one, by which a session whose id was lost can be told from others.
+    """
+
+    ttl: int | None
     profile: str | None = None
+    varied: bool = False
+
+
+def default_spec(settings: BrokerSettings) -> Spec:
+    """Return what a run's sessions are created with where a test names nothing else."""
+    if settings.ttl is not None:
+        return Spec(settings.ttl, settings.profile)
+    return Spec(default_ttl(settings.mode, settings.scope), settings.profile, varied=True)
 
 
 class Upstream:
@@ -66,13 +81,17 @@ class Upstream:
     async def create(self, spec: Spec) -> Session:
         """Send one POST, with a long timeout of its own: a late answer is still an id.
 
-        Raises `LostAnswer` when a session may exist that we cannot name; after every other error none was created.
+        What is about to be sent is on disk before it is, and the id before this returns. Raises `LostAnswer` when a
+        session may exist that we cannot name; after every other error none was created.
         """
-        ttl = self._lifetimes.next(spec.ttl)
-        number = self.record.record_intent(ttl, spec.profile)
+        ttl = self._lifetimes.next(spec.ttl) if spec.varied and spec.ttl is not None else spec.ttl
+        number = await self._intend(ttl, spec.profile)
         since = self.server_clock.now()
         try:
             session = await self._patient_client.create(ttl_seconds=ttl, profile=spec.profile)
+        except ConfigurationError:
+            self.record.record_refused(number)
+            raise
         except ApiError as error:
             if _nothing_was_created(error):
                 self.record.record_refused(number)
@@ -85,10 +104,23 @@ class Upstream:
             raise LostAnswer(f"the answer to a POST that creates a session was lost: {error}", number=number) from error
         return await self._created(number, session)
 
+    async def _intend(self, ttl: int | None, profile: str | None) -> int:
+        number = self.record.record_intent(ttl, profile)
+        try:
+            await self.record.synced()
+        except LedgerError:
+            # The line may be in the file all the same, and nothing was sent.
+            with contextlib.suppress(LedgerError):
+                self.record.record_refused(number)
+            raise
+        return number
+
     async def _created(self, number: int, session: Session) -> Session:
         self.server_clock.learn(session)
         try:
+            # Written before anything is awaited: from here on no death of this process loses the id.
             self.record.record_created(number, session)
+            await self.record.synced()
         except LedgerError:
             # Known to this process but to no ledger: not to be kept, as nobody could clean up after us.
             await self._give_up(session)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
 import stat
 import subprocess
 import sys
+import threading
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -148,6 +150,75 @@ def test_a_full_disk_refuses_the_intent_and_leaves_no_torn_line(
             ledger.record_intent(60, None)
     assert ledger.path.read_bytes() == before
     assert ledger.record_intent(60, None) == 2
+    ledger.close(finished=True)
+
+
+class SlowDisk:
+    """Stands in for `os.fsync`: it notes how much of the file each call covers, and waits to be told to go on."""
+
+    def __init__(self, error: OSError | None = None) -> None:
+        self.covered: list[int] = []
+        self.threads: set[int] = set()
+        self.go_on = threading.Event()
+        self._error = error
+
+    def __call__(self, descriptor: int) -> None:
+        self.covered.append(os.fstat(descriptor).st_size)
+        self.threads.add(threading.get_ident())
+        assert self.go_on.wait(10)
+        if self._error is not None:
+            raise self._error
+
+
+def test_whoever_asks_while_a_sync_runs_shares_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger, disk = open_ledger(tmp_path), SlowDisk()
+    monkeypatch.setattr(os, "fsync", disk)
+
+    async def record() -> int:
+        ledger.record_intent(60, None)
+        size = ledger.path.stat().st_size
+        await ledger.synced()
+        assert max(disk.covered) >= size, "returned before its line was on disk"
+        return size
+
+    async def story() -> list[int]:
+        first = asyncio.create_task(record())
+        while not disk.covered:
+            await asyncio.sleep(0)
+        others = [asyncio.create_task(record()) for _ in range(5)]
+        others[2].cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not first.done(), "the event loop goes on while the disk is slow"
+        disk.go_on.set()
+        return await asyncio.gather(first, *(task for task in others if task is not others[2]))
+
+    first, *others = asyncio.run(story())
+    assert disk.covered == [first, max(others)]
+    assert threading.get_ident() not in disk.threads
+    ledger.close(finished=True)
+
+
+def test_a_disk_that_fails_to_sync_fails_everybody_who_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, disk = open_ledger(tmp_path), SlowDisk(OSError(errno.EIO, "Input/output error"))
+    monkeypatch.setattr(os, "fsync", disk)
+    disk.go_on.set()
+
+    async def story() -> tuple[object, object]:
+        return await asyncio.gather(ledger.synced(), ledger.synced(), return_exceptions=True)
+
+    errors = asyncio.run(story())
+    assert all(isinstance(error, LedgerError) and "Input/output error" in str(error) for error in errors)
+    ledger.close(finished=True)
+
+
+def test_an_intent_without_a_life_is_read_back_so(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    ledger.record_intent(None, None)
+    (intent,) = read_ledger(ledger.path).intents.values()
+    assert intent.ttl is None
     ledger.close(finished=True)
 
 

@@ -88,9 +88,14 @@ def test_a_worker_that_is_killed_while_it_waits_gets_nothing(brokers: Brokers, a
 
 def test_a_fork_that_outlives_its_parent_does_not_keep_the_sessions(brokers: Brokers, api: StubApi) -> None:
     settings = brokers.run()
-    outliving = "print(os.getpid() if os.fork() else time.sleep(8) or '', flush=True); os.kill(os.getpid(), 9)"
+    go_on = settings.run_folder / "go_on"
+    outliving = (
+        f"while not os.path.exists({str(go_on)!r}): time.sleep(0.01)\n"
+        "print(os.getpid() if os.fork() else time.sleep(8) or '', flush=True); os.kill(os.getpid(), 9)"
+    )
     holder, _ = brokers.holder(settings, "gw0", outliving)
     broker = brokers.pid(settings)
+    go_on.touch()
     holder.wait()
     before = time.monotonic()
     api.wait_until_open(0)
