@@ -29,7 +29,7 @@ def pytest_chaser_session_deleted(config: pytest.Config, session: Session) -> No
 
 def pytest_chaser_capture(
     item: pytest.Item, report: pytest.TestReport, folder: Path
-) -> str | Path | Iterable[str | Path] | None:  # type: ignore[empty-body]
+) -> str | Path | Iterable[str | Path] | None:
     """Evidence of a failed phase was captured; the page is still open.
 
     Write files of your own into `folder`, and return their paths for the reports to show.
