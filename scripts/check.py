@@ -19,6 +19,7 @@ from interpreters import CURRENT, find_interpreters
 
 RESULTS = FOLDER / "results"
 OUTCOMES = ("passed", "failed", "skipped")
+LOWEST_PYTHON = "3.10"
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Check:
     @property
     def line(self) -> str:
         counts = ", ".join(f"{number} {word}" for word, number in self.counts.items() if number or word == "passed")
-        return f"  {'ok  ' if self.ok else 'FAIL'}  {self.title:<34} {self.seconds:6.0f} s  {counts}"
+        return f"  {'ok  ' if self.ok else 'FAIL'}  {self.title:<42} {self.seconds:6.0f} s  {counts}"
 
 
 def plan(wanted: Sequence[str]) -> list[Check]:
@@ -44,11 +45,11 @@ def plan(wanted: Sequence[str]) -> list[Check]:
     here = pythons[CURRENT]
     checks = [Check("lint", "lint and layers", here), Check("type", "types", here)]
     for version, path in pythons.items():
-        if version != CURRENT:
+        if version == LOWEST_PYTHON:
+            # The oldest Python is also the one for the oldest dependencies: two limits in one run.
+            checks.append(Check("lowest", f"short suite, lowest versions, Python {version}", path))
+        elif version != CURRENT:
             checks.append(Check(short_name(version), f"short suite on Python {version}", path))
-    oldest = min(pythons, key=lambda version: [int(part) for part in version.split(".")])
-    if oldest == "3.10":
-        checks.append(Check("lowest", "short suite on the lowest versions", pythons[oldest]))
     checks.append(Check(f"py{CURRENT.replace('.', '')}", f"whole suite on Python {CURRENT}", here))
     if wanted:
         checks = [check for check in checks if wanted_by(check, wanted)]
