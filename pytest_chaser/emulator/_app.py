@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import WSCloseCode, web
 
 from ._channel import Channel, serve_limited, serve_stub
+from ._dashboard import PAGE_OPERATIONS, Dashboard
 from ._life import Life, Link
 from ._machines import ChromiumMachine
 from ._pages import NoPicture
@@ -81,6 +82,7 @@ class Api:
         app.router.add_post(f"{one}/preview-token", self._preview_token, name="preview_token")
         app.router.add_get("/sessions/{id}", self._cdp, name="cdp", allow_head=False)
         app.router.add_get("/sessions/{id}/preview", self._preview, name="preview", allow_head=False)
+        Dashboard(self._store, self._settings.host, self._workspace, self._view_url).add_routes(app.router)
         return app
 
     # Around every request
@@ -107,6 +109,8 @@ class Api:
                     code = re.sub(r"\W+", "_", error.reason.lower())
                     return error_response(ApiFault(error.status, code, f"{request.method} {request.path}", allow))
 
+            if call.operation in PAGE_OPERATIONS:
+                return await do()
             status = 0
             try:
                 response = await self.gate(call, do)
@@ -189,19 +193,27 @@ class Api:
     async def _preview_token(self, request: web.Request) -> web.Response:
         session = self._session(request)
         await self._json_object(request)
-        require_ready(session)
+        url, expires = self._mint(request, session)
         settings = self._settings
-        expires = min(self._store.now_us() + int(settings.preview_token_ttl * 1e6), session.expires_us) // 1000 * 1000
-        token = self._tokens.mint(session.id, expires)
         stamp = iso_time(expires) or ""
         body = {
-            "url": f"ws://{self._host(request)}/sessions/{session.id}/preview?token={token}",
+            "url": url,
             # The document writes this one time with milliseconds.
             "expires_at": f"{stamp[:-4]}Z",
             "input_enabled": settings.preview_input,
             "fps": settings.preview_fps,
         }
         return web.json_response(body)
+
+    def _mint(self, request: web.Request, session: Session) -> tuple[str, int]:
+        require_ready(session)
+        life = int(self._settings.preview_token_ttl * 1e6)
+        expires = min(self._store.now_us() + life, session.expires_us) // 1000 * 1000
+        token = self._tokens.mint(session.id, expires)
+        return f"ws://{self._host(request)}/sessions/{session.id}/preview?token={token}", expires
+
+    def _view_url(self, request: web.Request, session: Session) -> str:
+        return self._mint(request, session)[0]
 
     # The two WebSockets
 

@@ -113,6 +113,7 @@ def greeting(server: EmulatorServer) -> str:
     token = "...  # that of " + ADMIN_TOKEN_VARIABLE if settings.admin_token else server.admin_token
     lines = [
         f"chaser serve: {server.url} ({what})",
+        f"chaser serve: watch the sessions at {server.url}/{f'#key={key}' if made_up else ''}",
         "",
         f"export CHASER_API_URL={server.url}",
         f"export CHASER_KEY={key}",
