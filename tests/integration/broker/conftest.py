@@ -184,7 +184,9 @@ class Brokers:
 def is_gone(pid: int) -> bool:
     """Return whether there is no such process, a zombie aside."""
     try:
-        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+        # While a thread is still ending the process has its files, and their locks, although it looks like a zombie.
+        alone = len(os.listdir(f"/proc/{pid}/task")) == 1
+        return alone and "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except OSError:
         return True
 
