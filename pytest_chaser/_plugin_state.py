@@ -16,6 +16,7 @@ import pytest
 from ._config import Settings, is_loopback, resolve, sources_of
 from ._exceptions import ChaserError, ChaserWarning, ConfigurationError, EvidenceWarning
 from ._items import needs_session
+from ._warn import warn
 
 if TYPE_CHECKING:
     from ._controller import Controller
@@ -221,7 +222,7 @@ class State:
             elif self._worker is not None:
                 self.summary = self._worker.close(drain=owns, on_wait=self._on_wait)
         except ChaserError as error:
-            warnings.warn(ChaserWarning(f"the run's account could not be settled: {error}"), stacklevel=2)
+            warn(ChaserWarning(f"the run's account could not be settled: {error}"))
 
     def unconfigure(self) -> None:
         """Let go of what outlives the session: the signal and the run's folder."""
@@ -331,7 +332,7 @@ class State:
         try:
             return self.worker.engine.link.client.preview_token(loan.remote.session.id).url
         except ChaserError as error:
-            warnings.warn(EvidenceWarning(f"no live view of {loan.remote.session.id}: {error}"), stacklevel=2)
+            warn(EvidenceWarning(f"no live view of {loan.remote.session.id}: {error}"))
             return None
 
     def _pause(self, worker: Worker, report: pytest.TestReport) -> None:

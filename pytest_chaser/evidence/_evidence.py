@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import time
-import warnings
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from .._exceptions import CdpError, EvidenceWarning
 from .._models import Session
+from .._warn import warn
 from ._bundle import CAPTURE_PATIENCE, Capture, Lent, capture_session
 from ._gates import violations
 from ._naming import folder_name, forget_earlier_runs
@@ -167,10 +167,7 @@ class Evidence:
         try:
             return self._capture(running, call, report, failed)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the test's own error must be what the user sees
-            warnings.warn(
-                EvidenceWarning(f"no evidence of {item.nodeid} ({report.when}): {type(error).__name__}: {error}"),
-                stacklevel=2,
-            )
+            warn(EvidenceWarning(f"no evidence of {item.nodeid} ({report.when}): {type(error).__name__}: {error}"))
             return []
 
     def finish_test(self) -> None:
@@ -219,7 +216,7 @@ class Evidence:
         )
         self._reporters.add(running.item, report, found)
         for miss in writer.failures:
-            warnings.warn(EvidenceWarning(f"{running.item.nodeid}: {miss}"), stacklevel=2)
+            warn(EvidenceWarning(f"{running.item.nodeid}: {miss}"))
         return pieces
 
     def _users_pieces(self, running: _Running, report: pytest.TestReport) -> list[Path]:
@@ -231,7 +228,7 @@ class Evidence:
                 item=running.item, report=report, folder=self.output_path()
             )
         except Exception as error:  # noqa: BLE001 - a user's own piece fails alone like any other
-            warnings.warn(EvidenceWarning(f"{running.item.nodeid}: pytest_chaser_capture: {error!r}"), stacklevel=2)
+            warn(EvidenceWarning(f"{running.item.nodeid}: pytest_chaser_capture: {error!r}"))
             return []
         return [Path(path) for answer in answers for path in ([answer] if isinstance(answer, str | Path) else answer)]
 
