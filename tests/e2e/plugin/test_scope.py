@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .conftest import Workspace
+
 if TYPE_CHECKING:
-    from .conftest import Api, Suite, Workspace
+    from .conftest import Api, Suite
 
 LEAVES_SOMETHING = """
     import pytest
@@ -139,8 +141,6 @@ def test_every_test_starts_signed_in_with_the_state_of_one_login(suite: Suite, w
 
 
 def test_where_a_browser_has_no_contexts_the_run_is_warned_once(suite: Suite, serve: Callable[..., Api]) -> None:
-    from .conftest import Workspace
-
     workspace = Workspace(serve(android_limits=frozenset({"contexts"})))
     suite.write(test_apart=LEAVES_SOMETHING)
     suite.set(**workspace.environment)
@@ -151,8 +151,6 @@ def test_where_a_browser_has_no_contexts_the_run_is_warned_once(suite: Suite, se
 
 
 def test_a_limit_of_one_session_is_enough_for_any_scope(suite: Suite, serve: Callable[..., Api]) -> None:
-    from .conftest import Workspace
-
     workspace = Workspace(serve(quota=1))
     suite.write(test_three="".join(f"def test_{number}(chaser_page): pass\n" for number in range(3)))
     suite.set(**workspace.environment)
