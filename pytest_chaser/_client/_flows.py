@@ -86,7 +86,7 @@ class Flows:
     def delete(self, session_id: str, options: Options) -> Steps[None]:
         """Delete a session; one that is gone already is a success."""
         call = Call("DELETE", session_path(session_id), accepted=frozenset({404, 409}))
-        return self.perform(call, lambda answer: None, options)
+        return self.perform(call, _read_deleted, options)
 
     def screenshot(self, session_id: str, options: Options) -> Steps[bytes]:
         """Take a picture; repeating it costs nothing, so it is repeated like a GET."""
@@ -193,6 +193,12 @@ def _read_page(answer: Answer) -> SessionPage:
 
 def _read_token(answer: Answer) -> PreviewToken:
     return PreviewToken.from_json(parse_json(answer.body))
+
+
+def _read_deleted(answer: Answer) -> None:
+    # Whatever its status, a web page is a proxy's or a login's, and the session lives on.
+    if answer.headers.get("content-type", "").lower().startswith("text/html"):
+        raise ApiProtocolError("expected no content, not a web page")
 
 
 def _read_png(answer: Answer) -> bytes:

@@ -288,6 +288,13 @@ def test_a_screenshot_that_is_no_png_is_a_protocol_error(drive: Driver) -> None:
         drive(Server(answer(200, b"<html>")), lambda c: c.screenshot(ID))
 
 
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_web_page_is_no_answer_to_a_delete(drive: Driver, status: int) -> None:
+    page = httpx.Response(status, html="<html>")
+    with pytest.raises(ApiProtocolError, match="expected no content, not a web page"):
+        drive(Server(page), lambda c: c.delete(ID))
+
+
 @pytest.mark.parametrize("status", [404, 409])
 def test_deleting_what_is_gone_is_success(drive: Driver, status: int) -> None:
     server = Server(error(status))
