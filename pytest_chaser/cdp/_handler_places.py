@@ -21,6 +21,7 @@ Done = concurrent.futures.Future[Any]
 Job = tuple[Callable[[], Any], Done]
 
 _IDLE = 5.0
+_PATIENCE = 2.0
 
 
 class Place(Protocol):
@@ -57,6 +58,7 @@ class HandlerThreads:
         self._idle = 0
         self._active = False
         self._closed = False
+        self._prompt = True
 
     def start(self, handler: Callable[[], Any], done: Done) -> None:
         with self._changed:
@@ -83,6 +85,20 @@ class HandlerThreads:
                 while self._active:
                     self._changed.wait()
                 self._active = True
+
+    def settle(self) -> None:
+        """Wait until the handlers of what has happened so far have run, or wait for the browser themselves.
+
+        Not for ever: a handler may wait for the very thread that calls this. One that was waited for in vain is not
+        waited for again.
+        """
+        # Without the lock: what the caller depends on was put there before its own call was answered.
+        if not self._jobs and not self._active:
+            return
+        with self._changed:
+            if threading.current_thread() in self._workers or not self._prompt:
+                return
+            self._prompt = self._changed.wait_for(lambda: not self._jobs and not self._active, _PATIENCE)
 
     def close(self) -> None:
         """Drop what waits; a handler that runs is let run to its end."""
@@ -120,6 +136,7 @@ class HandlerThreads:
                     done.set_result(result)
             with self._changed:
                 self._active = False
+                self._prompt = True
                 self._changed.notify_all()
 
     def _next_job(self) -> Job | None:

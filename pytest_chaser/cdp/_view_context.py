@@ -170,18 +170,25 @@ class ViewContext:
         return self.loop.submit(self.perform(work, name, target, self._origin()))
 
     def block(self, work: Callable[[], Any], name: str, target: Any) -> Any:
-        """Do work on the loop thread and block until it is done; other handlers may run meanwhile."""
+        """Do work on the loop thread and block until it is done; other handlers may run meanwhile.
+
+        Handlers of what happened before the end of the work have run when this returns, as they would in one thread.
+        """
         __tracebackhide__ = True
         self._check()
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         try:
             self.loop.submit(self.perform(work, name, target, self._origin()), future)
             with self.threads.blocking():
-                return self.out(wait_blocking(future))
-        except BaseException:
+                outcome = self.out(wait_blocking(future))
+        except BaseException as error:
             # An interrupt may strike anywhere in here.
             future.cancel()
+            if isinstance(error, Exception):
+                self.threads.settle()
             raise
+        self.threads.settle()
+        return outcome
 
     def _origin(self) -> Any:
         observer = self.page.observer

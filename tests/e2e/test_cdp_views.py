@@ -25,7 +25,7 @@ from pyppeteer.errors import ElementHandleError
 from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 
 from pytest_chaser._exceptions import CdpError
-from pytest_chaser.cdp import async_view, retire, sync_view, unwrap, view_like
+from pytest_chaser.cdp import _handler_places, async_view, retire, sync_view, unwrap, view_like
 
 BUTTONS = """
 document.body.innerHTML = `
@@ -150,6 +150,33 @@ def test_a_handler_of_a_sync_test_can_use_the_page(view: Any) -> None:
     view.click("#ask")
     assert view.evaluate("window.answer") == "Zoë"
     assert seen == [("who?", False)]
+
+
+def test_handlers_of_what_a_call_did_have_run_when_it_returns(view: Any) -> None:
+    seen: list[str] = []
+
+    def slow_handler(message: Any) -> None:
+        time.sleep(0.05)
+        seen.append(message.text)
+
+    view.on("console", slow_handler)
+    view.evaluate("() => { console.log('one'); console.log('two'); }")
+    assert seen == ["one", "two"]
+    with pytest.raises(ElementHandleError):
+        view.evaluate("() => { console.log('three'); throw new Error('no') }")
+    assert seen == ["one", "two", "three"]
+
+
+def test_a_handler_that_waits_for_the_test_itself_holds_it_up_once(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_handler_places, "_PATIENCE", 0.2)
+    go, done = threading.Event(), threading.Event()
+    view.on("console", lambda message: (go.wait(30), done.set()))
+    view.evaluate("() => { console.log('one') }")
+    started = time.monotonic()
+    view.evaluate("1")
+    assert time.monotonic() - started < 0.2
+    go.set()
+    assert done.wait(5)
 
 
 def test_a_handler_can_make_calls_that_need_another_handler(view: Any) -> None:
