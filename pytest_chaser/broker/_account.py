@@ -90,14 +90,20 @@ class Account:
         """The 80th percentile of the times to ready of this run; before there is one, of earlier runs."""
         return percentile(list(self._ready), 0.8) if self._ready else self._earlier_ready
 
-    def body(self, running: float = 0.0) -> float:
-        """Return the mean time between a holder's acquisitions.
+    @property
+    def body(self) -> float:
+        """The mean time between a holder's acquisitions; before one was measured, that of earlier runs."""
+        return sum(self._bodies) / len(self._bodies) if self._bodies else self._earlier_body
 
-        Before one was measured it is that of earlier runs, or `running`, the mean age of the leases, if that is more.
+    def pace(self, running: float) -> tuple[float, float]:
+        """Return the ready time and the body to look ahead with; `running` is the mean age of the leases.
+
+        Both are of this run or both of earlier ones: what counts is their ratio, and a measured time over a guessed one
+        would be none.
         """
         if self._bodies:
-            return sum(self._bodies) / len(self._bodies)
-        return max(self._earlier_body, running)
+            return self.ready_time, self.body
+        return self._earlier_ready, max(self._earlier_body, running)
 
     @property
     def longest_body(self) -> float:
@@ -108,7 +114,7 @@ class Account:
         """Keep the figures for the next run's start; a state folder that refuses them costs nothing."""
         if self._path is None or not self._ready or not self._bodies:
             return
-        text = json.dumps({"ready": round(self.ready_time, 2), "body": round(self.body(), 2)})
+        text = json.dumps({"ready": round(self.ready_time, 2), "body": round(self.body, 2)})
         temporary = self._path.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError):
             temporary.write_text(text, encoding="utf-8")

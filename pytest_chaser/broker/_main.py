@@ -24,12 +24,13 @@ from ._holders import Holders
 from ._ledger import Ledger, MemoryRecord, Record
 from ._lifetimes import ServerClock
 from ._liveness import ProcessIdentity
+from ._polling import Polling
 from ._pool import Pool
 from ._reaper import doubt_from, inherit, known_in
 from ._service import Service
 from ._settings import ApiAccess, BrokerSettings, ledger_folder
 from ._stock import Stock
-from ._upstream import POLL_INTERVAL, Upstream, default_spec
+from ._upstream import Upstream, default_spec
 from ._wire import Address
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class _Broker:
             server_clock,
             loop.time,
             lost=doubts.add,
-            poll_interval=_LOCAL_POLL_INTERVAL if settings.mode == "local" else POLL_INTERVAL,
+            polling=Polling(_LOCAL_POLL_INTERVAL if settings.mode == "local" else None),
         )
         spec = default_spec(settings)
         self._pool = Pool(settings, stock, upstream, account, spec, loop.time)

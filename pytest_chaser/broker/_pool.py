@@ -29,6 +29,8 @@ from ._waits import deadlock_error, too_late
 logger = logging.getLogger(__name__)
 
 _MOST_FAILURES = 2
+# A service that answers later than this is not waited for: its sessions would all be late.
+_FIRST_ANSWER_PATIENCE = 2.0
 
 
 class Pool:
@@ -261,9 +263,19 @@ class Pool:
             if in_the_way is not None:
                 self.stock.give_up(in_the_way)
                 return
-            if self._steering.is_full():
+            if self._steering.is_full() or self._waits_for_first_answer():
                 return
             self._provisioner.start(Slot(spec, self._clock()), self)
+
+    def _waits_for_first_answer(self) -> bool:
+        """Tell whether the run's first POST is still out: what it meets, a wrong key above all, is to be met once."""
+        if self.refusals.accepted_once:
+            return False
+        ends = [slot.posted_at + _FIRST_ANSWER_PATIENCE for slot in self.stock.posting()]
+        left = max(ends, default=0.0) - self._clock()
+        if left > 0.0:
+            asyncio.get_running_loop().call_later(left, self.steer)
+        return left > 0.0
 
     def _grant(self, slot: Slot, request: Request) -> None:
         now = self._clock()

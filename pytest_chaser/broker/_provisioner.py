@@ -94,6 +94,8 @@ class Provisioner:
             else:
                 listener.could_not_create(slot, error, tell_all=not isinstance(error, LostAnswer))
             return
+        # Not at once: a decision to give this very slot up has to find its task waiting.
+        asyncio.get_running_loop().call_soon(listener.changed)
         if session is not None:
             await self._follow(slot, session, listener)
         listener.changed()

@@ -21,10 +21,14 @@ _LONGEST_PAUSE = 5.0
 
 
 class Refusals:
-    """What the API refused so far. `final` ends all creating, the rest delays it or concerns one spec only."""
+    """What the API refused so far. `final` ends all creating, the rest delays it or concerns one spec only.
+
+    `accepted_once` says that a POST was answered as it should be: the key and the address are right.
+    """
 
     def __init__(self) -> None:
         self.final: ChaserError | None = None
+        self.accepted_once = False
         self.lost_answers = 0
         self.last: str = ""
         self._refused_specs: set[Spec] = set()
@@ -79,6 +83,7 @@ class Refusals:
 
     def succeeded(self, spec: Spec) -> None:
         """Take a POST that was answered as it should be."""
+        self.accepted_once = True
         self._unreachable_since = None
         self._attempts = 0
         self._not_before = 0.0

@@ -162,6 +162,7 @@ class Steering:
         look_ahead = self._settings.look_ahead
         now = self._clock()
         ages = [now - slot.lease.since for slot in self._stock.leased() if slot.lease is not None]
+        ready_time, body = self._account.pace(sum(ages) / len(ages) if ages else 0.0)
         # Sessions of other kinds are neither wanted by the look-ahead nor free for it.
         others = sum(slot.spec != self._default_spec for slot in self._stock.unleased())
         return Situation(
@@ -171,8 +172,8 @@ class Steering:
             deleting=self._stock.deleting,
             workers=self.crew.workers,
             idle_workers=self._idle_workers(),
-            ready_time=self._account.ready_time,
-            body=self._account.body(sum(ages) / len(ages) if ages else 0.0),
+            ready_time=ready_time,
+            body=body,
             limit=self._look_ahead_limit(),
             look_ahead=look_ahead if isinstance(look_ahead, int) else None,
         )

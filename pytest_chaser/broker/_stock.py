@@ -100,6 +100,10 @@ class Stock:
         """Return the slots that will be ready later."""
         return [slot for slot in self._slots if slot.on_the_way and slot.lease is None]
 
+    def posting(self) -> list[Slot]:
+        """Return the provisioned slots whose POST is not answered yet."""
+        return [slot for slot in self._slots if slot.phase is Phase.POSTING and slot.task is not None]
+
     def all(self) -> list[Slot]:
         """Return every slot that is not being deleted."""
         return list(self._slots)

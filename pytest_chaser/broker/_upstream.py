@@ -24,12 +24,11 @@ from .._models import Session, SessionStatus
 from ._doubts import Doubt
 from ._ledger import Record
 from ._lifetimes import Lifetimes, ServerClock, default_ttl
+from ._polling import Polling
 from ._settings import BrokerSettings
 from ._upstream_errors import LostAnswer
 
-# Fewer than two requests a second for each session on its way, its POST and the ends of the wait included.
-POLL_INTERVAL, _LATE_POLL_INTERVAL = 0.75, 1.5
-_LATE = 30.0
+_PAUSE_AFTER_TROUBLE, _LONGEST_PAUSE = 3.0, 30.0
 _OVER = frozenset({SessionStatus.CLOSED.value, SessionStatus.ERROR.value})
 
 
@@ -65,7 +64,7 @@ class Upstream:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         lost: Callable[[Doubt], None] = lambda doubt: None,
-        poll_interval: float = POLL_INTERVAL,
+        polling: Polling | None = None,
     ) -> None:
         self.client = client
         self._patient_client = patient_client
@@ -74,9 +73,8 @@ class Upstream:
         self._clock = clock
         self._sleep = sleep
         self._lost = lost
-        self._poll_interval = poll_interval
+        self._polling = polling or Polling()
         self._lifetimes = Lifetimes()
-        self.soonest_ready: float | None = None
 
     async def create(self, spec: Spec) -> Session:
         """Send one POST, with a long timeout of its own: a late answer is still an id.
@@ -139,17 +137,19 @@ class Upstream:
     async def until_ready(self, session: Session, posted_at: float, timeout: float) -> Session:
         """Poll until the session is ready; raises `ProvisioningTimeout`, `ProvisioningFailed`, `AuthenticationError`.
 
-        The first poll waits for most of the shortest time that any session needed so far, then they come steadily,
-        fewer than two a second. Errors of single polls are waited out.
+        Errors of single polls are waited out.
         """
         trouble: ApiError | None = None
+        polls = 0
         while session.status != SessionStatus.READY.value:
             waited = self._clock() - posted_at
             if session.status in _OVER:
                 raise _failed(session, waited)
             if waited >= timeout:
                 raise _late(session, waited, trouble)
-            await self._sleep(min(self._pause(waited, trouble), max(0.05, timeout - waited)))
+            pause = self._polling.pause(waited, polls) if trouble is None else _pause_after(trouble)
+            await self._sleep(min(pause, max(0.05, timeout - waited)))
+            polls += 1
             try:
                 session = await self.client.get(session.id)
                 self.server_clock.learn(session)
@@ -162,8 +162,7 @@ class Upstream:
                 ) from error
             except ApiError as error:
                 trouble = error
-        needed = self._clock() - posted_at
-        self.soonest_ready = needed if self.soonest_ready is None else min(self.soonest_ready, needed)
+        self._polling.got_ready(self._clock() - posted_at)
         return session
 
     async def until_over(self, session: Session, interval: float) -> None:
@@ -179,13 +178,11 @@ class Upstream:
             if session.status in _OVER:
                 return
 
-    def _pause(self, waited: float, trouble: ApiError | None) -> float:
-        if isinstance(trouble, ApiStatusError) and trouble.retry_after:
-            return min(trouble.retry_after, 30.0)
-        if trouble is not None:
-            return _LATE_POLL_INTERVAL * 2
-        early = 0.8 * (self.soonest_ready or 0.0) - waited
-        return max(early, self._poll_interval if waited < _LATE else _LATE_POLL_INTERVAL)
+
+def _pause_after(trouble: ApiError) -> float:
+    if isinstance(trouble, ApiStatusError) and trouble.retry_after:
+        return min(trouble.retry_after, _LONGEST_PAUSE)
+    return _PAUSE_AFTER_TROUBLE
 
 
 def _nothing_was_created(error: ApiError) -> bool:

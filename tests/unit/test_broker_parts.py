@@ -151,10 +151,12 @@ def test_the_figures_of_earlier_runs_serve_until_there_are_own_ones(tmp_path: Pa
     first.note_body(1.0)
     first.save()
     second = Account("cloud", path)
-    assert (second.ready_time, second.body()) == (3.0, 1.0)
-    assert second.body(running=60.0) == 60.0
+    assert (second.ready_time, second.body) == (3.0, 1.0)
+    assert second.pace(running=60.0) == (3.0, 60.0)
+    second.note_ready(9.0)
+    assert second.pace(running=0.0) == (3.0, 1.0), "a time of this run and a guess have no ratio"
     second.note_body(7.0)
-    assert second.body(running=60.0) == 7.0
+    assert second.pace(running=60.0) == (9.0, 7.0)
     path.write_text("nonsense", encoding="utf-8")
     assert Account("local", path).ready_time == 1.0
 

@@ -78,6 +78,7 @@ class Api:
     answers: list[Answer] = field(default_factory=list)
     requests: list[tuple[float, str, str]] = field(default_factory=list)
     peak: int = 0
+    post_takes: float = 0.05
 
     async def handle(self, request: httpx.Request) -> httpx.Response:
         now = asyncio.get_running_loop().time()
@@ -87,7 +88,7 @@ class Api:
             if response is not None:
                 self.answers.pop(0)
                 return response
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(self.post_takes if request.method == "POST" else 0.05)
         if request.method == "POST":
             return self.create(json.loads(request.content))
         return self.one(request.method, request.url.path.rpartition("/")[2])
@@ -425,7 +426,7 @@ def test_starving_is_not_taken_for_long_tests() -> None:
             await asyncio.sleep(0.5)
             world.pool.release(session.id)
             ahead = following
-        assert 0.3 < world.pool.account.body() < 0.7
+        assert 0.3 < world.pool.account.body < 0.7
         assert now() < 2 * (20 + 40 * 0.5)
         ahead.cancel()
 
@@ -561,6 +562,33 @@ def test_a_wrong_key_is_asked_about_once() -> None:
         return httpx.Response(401, json={"error": {"code": "unauthorized", "message": "no such key"}})
 
     assert play(story, Api(answers=[refuse] * 9)).api.posts() == 1
+
+
+@pytest.mark.parametrize(("status", "most"), [(401, 1), (500, 3)])
+def test_what_the_first_post_meets_is_not_met_by_a_whole_look_ahead(status: int, most: int) -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, json={"error": {"code": "no", "message": "no"}})
+
+    async def story(world: World) -> None:
+        world.pool.set_demand(20)
+        for number in range(4):
+            with pytest.raises((AuthenticationError, ApiConnectionError)):
+                await world.acquire(GW0, f"test_{number}")
+
+    api = Api(answers=[refuse] * 20)
+    play(story, api)
+    assert len(api.requests) == most
+
+
+def test_a_first_answer_that_is_late_does_not_hold_up_the_others() -> None:
+    async def story(world: World) -> None:
+        world.pool.set_demand(3)
+        await asyncio.sleep(1)
+        assert len(world.api.requests) == 1
+        await asyncio.sleep(2)
+        assert len(world.api.requests) > 1
+
+    play(story, Api(post_takes=10.0))
 
 
 def test_a_session_that_fails_is_replaced_once_and_then_told() -> None:
