@@ -13,7 +13,7 @@ from typing import Any
 from ._recorder import Recorder
 
 HEAD_START = 0.5
-"""Seconds that the page has for its picture before the API is asked for the framebuffer as well."""
+"""Seconds that the page has for its picture before it is brought to the front and the API is asked as well."""
 PAGE_PATIENCE = 2.0
 """Seconds for which the page's own picture is preferred."""
 FULL_PAGE_PATIENCE = 2.5
@@ -38,9 +38,14 @@ async def take_picture(recorder: Recorder, framebuffer: Callable[[], bytes] | No
     started = loop.time()
     patience = FULL_PAGE_PATIENCE if full_page else PAGE_PATIENCE
     page = asyncio.ensure_future(_page_picture(recorder, full_page))
+    front: asyncio.Future[Any] | None = None
     api: asyncio.Future[bytes] | None = None
     try:
         await asyncio.wait([page], timeout=HEAD_START)
+        if not page.done():
+            # A tab behind another one is not drawn, and its picture would never come.
+            front = asyncio.ensure_future(recorder.client.send("Page.bringToFront", {}))
+            front.add_done_callback(lambda done: done.cancelled() or done.exception())
         if not _has_result(page) and framebuffer is not None:
             api = asyncio.ensure_future(in_thread(framebuffer))
         await asyncio.wait([page], timeout=started + patience - loop.time())
@@ -54,7 +59,7 @@ async def take_picture(recorder: Recorder, framebuffer: Callable[[], bytes] | No
         misses.append(f"screenshot of the framebuffer: {_why(api, PICTURE_PATIENCE - HEAD_START)}")
         return Picture(None, "", tuple(misses))
     finally:
-        for future in (page, api):
+        for future in (page, front, api):
             if future is not None and not future.done():
                 future.cancel()
 

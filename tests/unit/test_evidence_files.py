@@ -315,6 +315,26 @@ def test_a_dialog_or_a_crash_is_not_waited_for() -> None:
         assert len(capture.misses) == 2
 
 
+class BehindAnother(ScriptedSession):
+    """A tab that nobody sees, and that is drawn only once it was brought to the front."""
+
+    async def send(self, method: str, params: dict[str, Any] | None = None) -> Any:
+        if method == "Page.bringToFront":
+            self.answers["Page.captureScreenshot"] = ANSWERS["Page.captureScreenshot"]
+            return {}
+        while method not in self.answers:
+            await asyncio.sleep(0)
+        return await super().send(method, params)
+
+
+def test_a_tab_behind_another_is_brought_to_the_front_for_its_picture() -> None:
+    answers = {name: answer for name, answer in ANSWERS.items() if name != "Page.captureScreenshot"}
+    recording = Recorder(BehindAnother(**answers), session_id="sess_1", clock=START.timestamp)
+    capture = asyncio.run(capture_session(Lent(recording, framebuffer=lambda: b"\x89PNG framebuffer")))
+    assert capture.picture.source == "page"
+    assert capture.misses == []
+
+
 def test_a_framebuffer_that_fails_too_is_a_line_in_the_bundle() -> None:
     def framebuffer() -> bytes:
         raise ConnectionError("the API is away")
