@@ -272,7 +272,7 @@ class Pool:
         if self.refusals.accepted_once:
             return False
         ends = [slot.posted_at + _FIRST_ANSWER_PATIENCE for slot in self.stock.posting()]
-        left = max(ends, default=0.0) - self._clock()
+        left = min(ends, default=0.0) - self._clock()
         if left > 0.0:
             asyncio.get_running_loop().call_later(left, self.steer)
         return left > 0.0
