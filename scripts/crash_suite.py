@@ -1,7 +1,7 @@
 """Run every scenario of tests/e2e/crash and say what was counted, as the table of docs/crash-safety.md.
 
-`--write` puts the table into the document; other arguments are pytest's (`-k "SIGKILL and broker"`). Two scenarios run
-at a time. Exit code 0 says that every scenario kept the promise.
+`--write` puts the table into the document and the README; other arguments are pytest's (`-k "SIGKILL and broker"`).
+Two scenarios run at a time. Exit code 0 says that every scenario kept the promise.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from environment import FOLDER, ROOT, Environment, SetupError, say
+from environment import FOLDER, ROOT, Environment, SetupError
 
 SUITE = ROOT / "tests" / "e2e" / "crash"
-DOCUMENT = ROOT / "docs" / "crash-safety.md"
+DOCUMENT, README = ROOT / "docs" / "crash-safety.md", ROOT / "README.md"
 RESULTS = FOLDER / "results" / "crash.xml"
 START = "<!-- crash suite: written by scripts/crash-suite --write -->"
 END = "<!-- end of crash suite -->"
@@ -69,23 +69,29 @@ def read_results(path: Path) -> dict[str, Group]:
     return groups
 
 
-def table(groups: Mapping[str, Group], seconds: float) -> str:
-    """Return the table and the lists of names below it."""
+def table(groups: Mapping[str, Group]) -> str:
+    """Return the table, a row for each group."""
+    total = Group()
     rows = [
-        "| scenarios | run | kept | sessions created | left open | foreign deletes | processes left | ledgers left |",
+        "| how it ends | scenarios | kept | created | left open | foreign deletes | processes left | ledgers left |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    total = Group()
     for module, group in groups.items():
         rows.append(_row(TITLES[module], group))
         total.names += group.names
         total.failed += group.failed
         for name in COUNTS:
             total.sums[name] += group.sums[name]
-    rows += [_row("all", total), "", f"It took {seconds / 60:.0f} minutes on {os.cpu_count()} cores, two at a time."]
-    for module, group in groups.items():
-        rows += ["", f"**{TITLES[module].capitalize()}**: {'; '.join(sorted(group.names))}."]
-    return "\n".join(rows)
+    return "\n".join([*rows, _row("all", total)])
+
+
+def names(groups: Mapping[str, Group], seconds: float) -> str:
+    """Return how long it took, and a paragraph for each group that names its scenarios."""
+    took = f"It took {seconds / 60:.0f} minutes on {os.cpu_count()} cores, two scenarios at a time."
+    paragraphs = [
+        f"**{TITLES[module].capitalize()}**: {'; '.join(sorted(one.names))}." for module, one in groups.items()
+    ]
+    return "\n\n".join([took, *paragraphs])
 
 
 def _row(title: str, group: Group) -> str:
@@ -93,10 +99,10 @@ def _row(title: str, group: Group) -> str:
     return f"| {title} | {len(group.names)} | {kept} | " + " | ".join(str(group.sums[name]) for name in COUNTS) + " |"
 
 
-def write(text: str) -> None:
-    """Put the table into the document."""
-    before, rest = DOCUMENT.read_text(encoding="utf-8").split(START)
-    DOCUMENT.write_text(f"{before}{START}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+def write(path: Path, text: str) -> None:
+    """Put a text between the marks of a document."""
+    before, rest = path.read_text(encoding="utf-8").split(START)
+    path.write_text(f"{before}{START}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
 def run_suite(arguments: Sequence[str]) -> int:
@@ -125,11 +131,12 @@ def main() -> int:
     except SetupError as error:
         print(f"crash-suite: {error}", file=sys.stderr)
         return 2
-    say(f"{time.monotonic() - started:.0f} s")
-    text = table(read_results(RESULTS), time.monotonic() - started)
-    print(text)
+    seconds = time.monotonic() - started
+    groups = read_results(RESULTS)
+    print(f"{table(groups)}\n\n{names(groups, seconds)}")
     if "--write" in sys.argv[1:]:
-        write(text)
+        write(README, table(groups))
+        write(DOCUMENT, f"{table(groups)}\n\n{names(groups, seconds)}")
     return status
 
 

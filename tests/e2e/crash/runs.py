@@ -53,10 +53,11 @@ class PytestRun:
         self.marks = folder / "marks"
         self.marks.mkdir()
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+        places = {"CHASER_CRASH_MARKS": str(self.marks), "CHASER_CRASH_HARNESS": str(os.getpid())}
         self.process = subprocess.Popen(
             [*wrapper, python, "-m", "pytest", "-p", "no:cacheprovider", *_without_other_plugins(), *arguments],
             cwd=folder,
-            env={**kept, **environment, TAG: tag, "CHASER_CRASH_MARKS": str(self.marks)},
+            env={**kept, **environment, TAG: tag, **places},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -12,7 +12,7 @@ from . import acts
 from .counting import KEY
 from .runs import wait_until
 from .scenario import Figures, Scenario, Stage
-from .trees import PASSING, WAITING, with_body
+from .trees import PASSING, WAITING, tree
 
 Played = Callable[[Scenario], Figures]
 Stages = Callable[..., Stage]
@@ -106,13 +106,15 @@ def test_a_disk_that_fills_up_stops_creating_and_loses_nothing(stages: Stages) -
     # The tests see the folder on a small disk of their own; only they can fill it.
     stage = stages()
     stage.state.mkdir()
-    fill = with_body(
+    fill = tree(
         """
-        with open(os.path.join(os.environ["CHASER_STATE_DIR"], "full"), "wb", buffering=0) as full:
-            try:
-                while full.write(b"x" * 512):
-                    pass
-            except OSError:
+        @pytest.mark.parametrize("number", range(20))
+        def test_remote(chaser_cdp_url, number):
+            if number == 1:
+                with open(os.path.join(os.environ["CHASER_STATE_DIR"], "full"), "wb", buffering=0) as full:
+                    with pytest.raises(OSError):
+                        while full.write(b"x" * 4096):
+                            pass
                 mark("full")
         """
     )
@@ -121,7 +123,8 @@ def test_a_disk_that_fills_up_stops_creating_and_loses_nothing(stages: Stages) -
     assert run.wait(_BOUND * 3) == 1, run.story
     assert run.marked("full"), run.story
     assert "LedgerError" in run.output
-    assert len(stage.api.ours()) == 2
+    # The ledger's own last page has room for a few more.
+    assert 2 <= len(stage.api.ours()) < 20
     wait_until(lambda: not stage.api.open(), _BOUND, run.story)
     wait_until(lambda: not run.processes(), _BOUND, run.describe_processes)
     assert stage.api.foreign_deletes() == 0

@@ -22,6 +22,7 @@ def chaser_cdp_url():
 _HELPERS = """
 import os, pathlib, time
 
+HARNESS = pathlib.Path("/proc", os.environ["CHASER_CRASH_HARNESS"])
 MARKS = pathlib.Path(os.environ["CHASER_CRASH_MARKS"])
 
 def mark(name):
@@ -30,8 +31,9 @@ def mark(name):
     unfinished.rename(MARKS / name)
 
 def wait_to_go():
-    deadline = time.monotonic() + 60
-    while not (MARKS / "go").exists() and time.monotonic() < deadline:
+    # A process namespace hides the harness from the start.
+    deadline, seen = time.monotonic() + 60, HARNESS.exists()
+    while not (MARKS / "go").exists() and time.monotonic() < deadline and HARNESS.exists() == seen:
         time.sleep(0.02)
 """
 
