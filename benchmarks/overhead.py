@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,9 @@ class _Shop(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("content-type", "text/html")
         self.end_headers()
-        self.wfile.write(b"<title>Shop</title><h1>Shop</h1>")
+        # A browser that is closed while it asks for its icon takes no answer.
+        with suppress(ConnectionError):
+            self.wfile.write(b"<title>Shop</title><h1>Shop</h1>")
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
