@@ -83,6 +83,7 @@ class State:
         self.controller: Controller | None = None
         self.item: pytest.Item | None = None
         self._workerinput: dict[str, Any] | None = getattr(config, "workerinput", None)
+        self._markers_read = False
         self._run: Run | None = None
         self._worker: Worker | None = None
         self._termination: TerminationHandler | None = None
@@ -158,6 +159,7 @@ class State:
                 test_options(item)
             except ConfigurationError as error:
                 raise pytest.UsageError(f"{item.nodeid}: {error}") from None
+        self._markers_read = True
 
     def check_collected(self, report: pytest.CollectReport) -> None:
         """In an xdist worker turn a marker that cannot be used into an error of its file.
@@ -177,6 +179,8 @@ class State:
 
     def collected(self, items: Sequence[pytest.Item]) -> None:
         """Begin to provision sessions if a collected test needs one."""
+        if not self._markers_read:
+            return  # pytest 9.2 finishes a collection that a UsageError ended, too
         demand = sum(1 for item in items if needs_session(item) and self._runs_here(item))
         if not demand:
             return

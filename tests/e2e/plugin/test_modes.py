@@ -129,7 +129,7 @@ def test_a_test_can_be_meant_for_one_mode_only(suite: Suite, serve: Callable[...
 
 @pytest.mark.parametrize("workers", [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="two workers")])
 def test_a_marker_that_nobody_knows_stops_the_run_at_collection(suite: Suite, workers: tuple[str, ...]) -> None:
-    suite.write(test_bad="import pytest\n@pytest.mark.chaser(tll=60)\ndef test_one(): pass")
+    suite.write(test_bad="import pytest\n@pytest.mark.chaser(tll=60)\ndef test_one(chaser_page): pass")
     result = suite.run("--strict-markers", *workers, plugins="xdist")
     assert result.ret != 0
     text = result.stdout.str() + result.stderr.str()
