@@ -243,6 +243,12 @@ class Worker:
             self.give_back(engine)
             self.prepare_next()
 
+    def raise_fault(self, engine: Engine) -> None:
+        """Fail the test that passed if a handler of one of its pages went wrong and no navigation has said so."""
+        for loan in self._loans:
+            if loan.opened is not None:
+                engine.loop.call(loan.opened.page.raise_fault)
+
     def give_back(self, engine: Engine) -> None:
         """Take the running test's sessions back; what takes time is done beside the next test."""
         while self._loans:

@@ -130,6 +130,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     result = yield
     engine = worker.ready_engine()
     if engine is not None and worker.loans:
+        worker.raise_fault(engine)
         engine.evidence.check_gates()
     return result
 

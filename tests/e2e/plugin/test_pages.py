@@ -78,6 +78,22 @@ def test_a_browser_that_ends_is_lost_with_the_apis_reason_and_no_word_on_stderr(
     assert result.stderr.str() == ""
 
 
+def test_a_mistake_in_a_handler_fails_the_test_that_passed_otherwise(suite: Suite, workspace: Workspace) -> None:
+    suite.write(
+        test_handler="""
+        def test_handler(chaser_page):
+            def look_at(message):
+                assert message.text == "other"
+            chaser_page.on("console", look_at)
+            chaser_page.evaluate("console.log('one')")
+        """,
+    )
+    suite.set(**workspace.environment)
+    result = suite.run(*QUIET)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *CdpError: handler *look_at* raised AssertionError*"])
+
+
 def test_the_ceiling_of_a_call_names_its_setting(suite: Suite, workspace: Workspace) -> None:
     suite.ini("chaser_call_timeout = 2")
     suite.write(
