@@ -9,6 +9,7 @@ each test) is run for 8 tests and scaled up.
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,17 @@ async def main():
         await asyncio.sleep(3600)
 asyncio.run(main())
 """
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[str]:
+    """Run the API in a process of its own; yields its address."""
+    with subprocess.Popen([sys.executable, "-c", _API], stdout=subprocess.PIPE, text=True) as api:
+        try:
+            assert api.stdout is not None
+            yield api.stdout.readline().strip()
+        finally:
+            api.terminate()
 
 
 def with_look_ahead(api_url: str, workers: int) -> float:
@@ -83,19 +95,14 @@ def by_hand(api_url: str) -> float:
 
 def main() -> None:
     """Print the wall time over its bound for one worker and for four."""
-    with subprocess.Popen([sys.executable, "-c", _API], stdout=subprocess.PIPE, text=True) as api:
-        try:
-            assert api.stdout is not None
-            url = api.stdout.readline().strip()
-            for workers in (1, 4):
-                bound = READY + TESTS * BODY / workers
-                seconds = with_look_ahead(url, workers)
-                print(f"{workers} workers: {seconds:6.1f} s, bound {bound:5.1f} s, ratio {seconds / bound:.2f}")
-            bound = READY + TESTS * BODY
-            seconds = by_hand(url)
-            print(f"by hand, 1 worker: {seconds:6.1f} s, bound {bound:5.1f} s, ratio {seconds / bound:.2f}")
-        finally:
-            api.terminate()
+    with serving() as url:
+        for workers in (1, 4):
+            bound = READY + TESTS * BODY / workers
+            seconds = with_look_ahead(url, workers)
+            print(f"{workers} workers: {seconds:6.1f} s, bound {bound:5.1f} s, ratio {seconds / bound:.2f}", flush=True)
+        bound = READY + TESTS * BODY
+        seconds = by_hand(url)
+        print(f"by hand, 1 worker: {seconds:6.1f} s, bound {bound:5.1f} s, ratio {seconds / bound:.2f}")
 
 
 if __name__ == "__main__":

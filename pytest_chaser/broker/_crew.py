@@ -20,6 +20,7 @@ class Crew:
         self._account = account
         self._holders: dict[str, Holder] = {}
         self._granted: dict[str, float] = {}
+        self._ahead: set[str] = set()
         self._started: dict[str, float] = {}
 
     def came(self, holder: Holder) -> None:
@@ -43,12 +44,19 @@ class Crew:
         """
         return max(0, self.workers - len(set(busy) | (set(self._granted) if self._keeps else set())))
 
-    def granted(self, holder: Holder, now: float, waited: float) -> None:
-        """Take an acquisition; where each test makes one, the time between two is how long a test takes."""
+    def granted(self, holder: Holder, now: float, waited: float, *, ahead: bool) -> None:
+        """Take an acquisition; where each test makes one, the time between two is how long a test takes.
+
+        But for a holder's first one ahead of a test: it comes at the start of the test before, right after that one's
+        own.
+        """
         before = self._granted.get(holder.key)
-        if before is not None and not self._keeps:
+        first_ahead = ahead and holder.key not in self._ahead
+        if before is not None and not self._keeps and not first_ahead:
             self._account.note_body(now - before - waited)
         self._granted[holder.key] = now
+        if ahead:
+            self._ahead.add(holder.key)
 
     def started(self, holder: Holder, now: float, *, has_session: bool) -> None:
         """Take the start of a test; where the session is kept, the time between two is how long a test takes."""

@@ -279,7 +279,7 @@ class Pool:
 
     def _grant(self, slot: Slot, request: Request) -> None:
         now = self._clock()
-        self.crew.granted(request.holder, now, request.waited(now))
+        self.crew.granted(request.holder, now, request.waited(now), ahead=request.ahead)
         if slot.task is not None and slot.task is not asyncio.current_task():
             slot.task.cancel()
         slot.phase = Phase.LEASED

@@ -433,6 +433,22 @@ def test_starving_is_not_taken_for_long_tests() -> None:
     play(story)
 
 
+def test_a_session_taken_ahead_of_a_test_is_not_taken_for_a_test_of_no_length() -> None:
+    async def story(world: World) -> None:
+        world.pool.set_demand(40)
+        ahead = asyncio.create_task(world.acquire(GW0, "test_0"))
+        for number in range(10):
+            world.pool.test_started(f"test_{number}", GW0)
+            session = await ahead
+            ahead = asyncio.create_task(world.acquire(GW0, f"test_{number + 1}", ahead=True))
+            await asyncio.sleep(5.0)
+            world.pool.release(session.id)
+        ahead.cancel()
+
+    # 1.4 times 20 s to get ready, over bodies of 5 s, and the two that the worker has.
+    assert play(story).api.peak <= 6 + 2 + 1
+
+
 def test_a_learned_limit_is_tried_again_before_a_deadlock_is_declared() -> None:
     async def story(world: World) -> None:
         await world.acquire(GW0, "test_a")
