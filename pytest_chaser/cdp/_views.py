@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -166,6 +166,11 @@ class AsyncView(View):
     """A view whose coroutines are awaited, from asyncio or trio; plain methods of pyppeteer stay plain."""
 
     __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, AsyncView]:
+        """Give the view itself at once, so that an async test may write `await new_chaser_session()` as well."""
+        return self
+        yield
 
     def _chaser_method(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         context, target = self._chaser_context, self._chaser_target

@@ -395,6 +395,13 @@ def start(request: pytest.FixtureRequest) -> Any:
     return start
 
 
+def test_awaiting_an_async_page_itself_gives_the_page(async_page: Any, start: Any) -> None:
+    async def main() -> Any:
+        return await async_page
+
+    assert start(main) is async_page
+
+
 def test_an_async_page_is_awaited(async_page: Any, site: Any, start: Any) -> None:
     async def main() -> None:
         assert await async_page.title() == "Home"
