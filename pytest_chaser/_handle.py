@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._background import spawn
 from ._models import PreviewToken, Session
-from ._secrets import mask_url
+from ._secrets import SecretUrl, mask_url
 
 if TYPE_CHECKING:
     from ._client import ChaserClient
@@ -81,7 +81,7 @@ class _Handle:
     @property
     def cdp_url(self) -> str:
         """The secret address for any CDP client."""
-        return self._access.session.cdp_url or ""
+        return SecretUrl(self._access.session.cdp_url or "")
 
     @property
     def isolation(self) -> str:

@@ -35,6 +35,15 @@ class Secret:
         raise TypeError("a Secret is not pickled: it would be readable where it lands")
 
 
+class SecretUrl(str):
+    """A URL that is text wherever it is used, and masked where pytest shows a test's arguments and locals."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(mask_url(str(self)))
+
+
 def mask_key(key: str | None) -> str:
     """Return the key as it may be shown: its last four characters at most, and none of a short key."""
     if not key:

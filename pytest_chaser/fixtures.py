@@ -16,6 +16,7 @@ import pytest
 from ._exceptions import ChaserError
 from ._items import is_async
 from ._plugin_state import State, state_of, test_options
+from ._secrets import SecretUrl
 
 if TYPE_CHECKING:
     from ._client import ChaserClient
@@ -111,7 +112,7 @@ def new_chaser_session(pytestconfig: pytest.Config) -> Callable[..., Any]:
     """Make further sessions for the running test: `bob = new_chaser_session()`, each another browser.
 
     Keyword arguments are those of `chaser_session_options` and `chaser_page_options`, and `storage_state` (None unless
-    given: a further user starts signed out). `asynchronous=` picks the flavour where the test's own is not wanted. A
+    given: a further user starts signed out). An async test may await the call or not. `asynchronous=` picks the flavour where the test's own is not wanted. A
     session ends with the test during which it was made, whichever fixture made it.
     """
     state = state_of(pytestconfig)
@@ -151,7 +152,7 @@ def chaser_cdp_url(request: pytest.FixtureRequest, chaser_session_options: Mappi
         else:
             worker.observe(item, _wishes(chaser_session_options, {}, None))
             loan = worker.lend(item, options, worker.plan(item, options, chaser_session_options), None)
-    return loan.remote.session.cdp_url or ""
+    return SecretUrl(loan.remote.session.cdp_url or "")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_chaser import ApiProtocolError, PreviewToken, Session, SessionPage, SessionStatus
 from pytest_chaser._json import parse_json, parse_time
-from pytest_chaser._secrets import MASK, Secret, mask_key, redact
+from pytest_chaser._secrets import MASK, Secret, SecretUrl, mask_key, redact
 
 MINIMAL = {"id": "sess_1", "status": "ready"}
 KEY = "ck_live_0123456789abcdef"
@@ -222,6 +222,13 @@ def test_redaction_finds_a_key_inside_a_url_and_inside_json() -> None:
 
     assert redact("a=k%2F%22%2B%3Dkey", key) == "a=***"
     assert redact('{"k": "k/\\"+=key"}', key) == '{"k": "***"}'
+
+
+def test_a_secret_url_is_text_to_use_and_masked_where_it_is_shown() -> None:
+    url = SecretUrl("wss://cdp.test/sessions/s-1?token=abcdefgh")
+    assert url == "wss://cdp.test/sessions/s-1?token=abcdefgh"
+    assert f"{url}".endswith("abcdefgh")
+    assert repr([url]) == f"['wss://cdp.test/{MASK}']"
 
 
 def test_redaction_leaves_prose_alone() -> None:
