@@ -115,7 +115,8 @@ async def test_polls_are_gets_of_a_session_that_is_creating(server: EmulatorServ
     await call("GET", f"/v1/sessions/{session_id}")
     seen = server.counters
     assert seen.polls == polls > 0
-    assert seen.polling_rate == pytest.approx(polls / 0.1, rel=0.5)
+    # It was creating for a tenth of a second at least, longer on a busy machine.
+    assert 0 < seen.polling_rate <= polls / 0.09
 
 
 async def test_the_polling_rate_is_polls_per_second_of_creating() -> None:

@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from pytest_chaser.emulator import EmulatorServer, EmulatorSettings, FaultError, PortInUse
+from pytest_chaser.emulator._serve import greeting
 
 pytestmark = pytest.mark.asyncio
 
@@ -327,6 +328,20 @@ async def test_the_admin_port_listens_on_this_machine_only() -> None:
         assert rig.server.admin_url is not None
         assert rig.server.admin_url.startswith("http://127.0.0.1:")
         assert (await rig.admin("GET", "/counters", token="chosen"))[0] == 200
+
+
+async def test_what_serve_prints_is_ready_to_paste_with_the_admin_port_s_token() -> None:
+    async with serving(keys=("local-made-up",)) as rig:
+        lines = greeting(rig.server).splitlines()
+    assert f"export CHASER_ADMIN_URL={rig.server.admin_url}" in lines
+    assert f"export CHASER_ADMIN_TOKEN={rig.server.admin_token}" in lines
+    assert f"chaser serve: watch the sessions at {rig.server.url}/#key=local-made-up" in lines
+
+
+async def test_what_the_user_chose_serve_does_not_repeat() -> None:
+    async with serving(keys=("chosen-key",), admin_token="chosen-token") as rig:
+        printed = greeting(rig.server)
+    assert "chosen" not in printed
 
 
 async def test_a_taken_admin_port_is_a_clear_error(rig: Rig) -> None:
