@@ -112,8 +112,9 @@ def new_chaser_session(pytestconfig: pytest.Config) -> Callable[..., Any]:
     """Make further sessions for the running test: `bob = new_chaser_session()`, each another browser.
 
     Keyword arguments are those of `chaser_session_options` and `chaser_page_options`, and `storage_state` (None unless
-    given: a further user starts signed out). An async test may await the call or not. `asynchronous=` picks the flavour where the test's own is not wanted. A
-    session ends with the test during which it was made, whichever fixture made it.
+    given: a further user starts signed out). An async test may await the call, and need not. `asynchronous=` picks the
+    flavour where the test's own is not wanted. A session ends with the test during which it was made, whichever fixture
+    made it.
     """
     state = state_of(pytestconfig)
 
