@@ -52,14 +52,15 @@ def test_remote(chaser_cdp_url, number):
 """
 
 
-def run(api_url: str, scope: str, workers: int, fixtures: str = "") -> float:
-    """Run the suite; return the seconds from the last worker's collection to the last test's end."""
+def run(api_url: str, scope: str | None, workers: int) -> float:
+    """Run the suite, without the plugin if `scope` is None; return the seconds from collection to the last end."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "conftest.py").write_text(_CONFTEST + fixtures, encoding="utf-8")
+        (folder / "conftest.py").write_text(_CONFTEST + ("" if scope else _NO_SESSION), encoding="utf-8")
         (folder / "test_remote.py").write_text(_TESTS, encoding="utf-8")
         xdist = ["-p", "xdist", "-n", str(workers)] if workers > 1 else []
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "chaser", *xdist, "-p", "no:cacheprovider"]
+        plugin = ["-p", "chaser", f"--chaser-scope={scope}"] if scope else []
+        command = [sys.executable, "-m", "pytest", "-q", *plugin, *xdist, "-p", "no:cacheprovider"]
         environment = {
             **os.environ,
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
@@ -68,7 +69,6 @@ def run(api_url: str, scope: str, workers: int, fixtures: str = "") -> float:
             "CHASER_STATE_DIR": str(folder / "state"),
             "BENCH_FOLDER": name,
         }
-        command.append(f"--chaser-scope={scope}")
         subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, check=True)
         collected, finished = (
             [float(line) for line in (folder / file).read_text(encoding="utf-8").split()]
@@ -82,7 +82,7 @@ def main() -> None:
     with serving() as url:
         for workers in WORKERS:
             bound = READY + TESTS * BODY / workers
-            without = READY + run(url, "test", workers, _NO_SESSION)
+            without = READY + run(url, None, workers)
             for scope in SCOPES:
                 seconds = run(url, scope, workers)
                 with ChaserClient(f"{KEY}-{scope}-{workers}", url) as client:

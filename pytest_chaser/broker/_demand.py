@@ -39,6 +39,10 @@ class Demand:
         """Forget what a holder was about to ask for."""
         self._about_to_ask.pop(holder, None)
 
+    def nobody_asks(self) -> None:
+        """No started test will ask any more: one that used the client alone never did."""
+        self._about_to_ask.clear()
+
     def end(self) -> None:
         """No test that has not started will: `-x`, `--maxfail`, an interrupt, the end of the run."""
         self._ended = True

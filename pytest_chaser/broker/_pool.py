@@ -143,7 +143,7 @@ class Pool:
         self.demand.started(test, None if keeps_it else holder.key)
         self._queue.promote(test, self._clock())
         self.steer()
-        return self._steering.is_full() and bool(self._queue.urgent())
+        return keeps_it and self._steering.is_full() and bool(self._queue.urgent())
 
     def end_demand(self) -> None:
         """Give up what was begun ahead."""

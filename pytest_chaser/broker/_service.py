@@ -90,6 +90,7 @@ class Service:
 
         Returns whether that is so.
         """
+        self.pool.demand.nobody_asks()
         self.pool.end_demand()
         for slot in self.pool.stock.leased_to(holder):
             self.pool.release_slot(slot)

@@ -44,7 +44,7 @@ class Stock:
         slot.session = session
         slot.created_at = self._clock()
         self._account.created += 1
-        self._account.peak = max(self._account.peak, self.open_now)
+        self._account.peak = max(self._account.peak, self.proven)
         if slot.unwanted:
             self.give_up(slot)
             return False

@@ -433,6 +433,18 @@ def test_starving_is_not_taken_for_long_tests() -> None:
     play(story)
 
 
+def test_what_was_taken_ahead_for_a_test_is_not_asked_back_when_it_starts() -> None:
+    async def story(world: World) -> None:
+        await world.acquire(GW0, "test_a", ahead=True)
+        await world.acquire(GW1, "test_b")
+        waiting = asyncio.create_task(world.acquire(GW2, "test_c"))
+        await asyncio.sleep(1)
+        assert not world.pool.test_started("test_a", GW0)
+        waiting.cancel()
+
+    play(story, max_sessions=2, workers=2)
+
+
 def test_a_session_taken_ahead_of_a_test_is_not_taken_for_a_test_of_no_length() -> None:
     async def story(world: World) -> None:
         world.pool.set_demand(40)
