@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# A test that meets an error of the API is shown its own line, not the way through the client.
+__tracebackhide__ = True
+
 
 class AsyncChaserClient:
     """The Sessions API for asyncio and trio; arguments, limits and errors are those of `ChaserClient`.

@@ -21,6 +21,9 @@ from ._retry import RetryPolicy, RetryState
 
 T = TypeVar("T")
 
+# A test that meets an error of the API is shown its own line, not the way through the client.
+__tracebackhide__ = True
+
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# A test that meets an error of the API is shown its own line, not the way through the client.
+__tracebackhide__ = True
+
 
 class ChaserClient:
     """The Sessions API, blocking. Close it, or use it as a context manager; it may be used from several threads.

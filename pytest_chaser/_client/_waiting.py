@@ -20,6 +20,9 @@ from .._models import Session, utc_now
 from ._flows import Flows, Options, Pause, Steps, check_text
 from ._retry import TRANSIENT_STATUSES, RetryPolicy
 
+# A test that meets an error of the API is shown its own line, not the way through the client.
+__tracebackhide__ = True
+
 # One garbled answer may be a proxy's hiccup; as many in a row are the answer.
 _GARBLED_LIMIT = 3
 # A caller with `timeout=0` wants to look once, and a look needs some time.
