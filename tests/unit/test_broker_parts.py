@@ -143,6 +143,14 @@ def test_a_test_that_has_started_and_not_asked_is_still_needed() -> None:
     assert (demand.remaining, demand.about_to_ask) == (0, 0)
 
 
+def test_at_the_end_of_a_run_nobody_is_about_to_ask() -> None:
+    demand = Demand()
+    demand.set_total(1)
+    demand.started("uses the client alone", "main@1")
+    demand.nobody_asks()
+    assert (demand.remaining, demand.about_to_ask) == (0, 0)
+
+
 def test_the_figures_of_earlier_runs_serve_until_there_are_own_ones(tmp_path: Path) -> None:
     path = tmp_path / "figures.json"
     first = Account("cloud", path)
