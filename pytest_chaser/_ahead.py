@@ -57,7 +57,7 @@ class Kept:
 
 
 class Making:
-    """One attempt to get what a plan asks for, started at once."""
+    """One attempt to get what a plan asks for, started at once; with a `remote` only its page is still to be opened."""
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class Making:
         *,
         ahead: bool,
         timeout: float,
+        remote: Remote | None = None,
     ) -> None:
         self.plan = plan
         self.options = options
@@ -75,6 +76,7 @@ class Making:
         self._lender = lender
         self._kept = kept
         self._timeout = timeout
+        self._remote = remote
         self.future: Future[Made] = spawn(self._make, "chaser-ahead" if ahead else "chaser-acquire")
 
     def abandon(self, spawned: Callable[[Future[None]], None]) -> None:
@@ -98,7 +100,7 @@ class Making:
         return self.future.done() and isinstance(self.future.exception(), ProvisioningTimeout | QuotaExceeded)
 
     def _make(self) -> Made:
-        kept = self._kept.usable() if self.plan.shared else None
+        kept = self._kept.usable() if self.plan.shared and self._remote is None else None
         if kept is not None:
             try:
                 return Made(kept, self._open(kept), kept=True)
@@ -106,7 +108,7 @@ class Making:
                 # It may have died since it was looked at; a fresh one tells whether the fault is elsewhere.
                 if kept.browser is None or kept.browser.lost is None:
                     raise
-        remote = self._lender.acquire(self.plan, ahead=self.ahead, timeout=self._timeout)
+        remote = self._remote or self._lender.acquire(self.plan, ahead=self.ahead, timeout=self._timeout)
         try:
             return Made(remote, self._open(remote), kept=self.plan.shared)
         except BaseException:

@@ -94,6 +94,7 @@ class Worker:
         self._loans: list[Loan] = []
         self._attempt_started: float | None = None
         self._wishes: dict[tuple[object, ...], Wishes] = {}
+        self._changing: set[tuple[object, ...]] = set()
         self._ending: list[Future[None]] = []
         self._noticed: set[str] = set()
         self._pid = os.getpid()
@@ -302,8 +303,13 @@ class Worker:
     def observe(self, item: pytest.Item, wishes: Wishes) -> None:
         """Remember what the option fixtures said, for the next test that has the same ones."""
         sources = option_sources(item)
-        if sources is not None:
-            self._wishes[sources] = wishes
+        if sources is None:
+            return
+        before = self._wishes.get(sources)
+        if before is not None and before.page != wishes.page:
+            # A folder of the test's own, say: a page prepared with the last test's options would be the wrong one.
+            self._changing.add(sources)
+        self._wishes[sources] = wishes
 
     def lend(self, item: pytest.Item, options: TestOptions, plan: Plan, page: PageOptions | None) -> Loan:
         """Return a session for the running test, with a page if `page` says how; blocks until there is one."""
@@ -331,31 +337,39 @@ class Worker:
         return loan
 
     def _get(self, engine: Engine, plan: Plan, page: PageOptions | None) -> Made:
-        making = self._take(plan, page)
         started = time.monotonic()
+        making = self._take(plan)
         if making is not None:
-            ahead = making.ahead
             try:
-                return self._wait(making.future, making)
+                made = self._wait(making.future, making)
             except ChaserError:
                 # Patience that began to run before this test did is not the test's own.
                 left = self.settings.acquire_timeout - (time.monotonic() - started)
-                if not (ahead and making.ran_out_of_patience() and left > 0):
+                if not (making.ran_out_of_patience() and left > 0):
                     raise
+            else:
+                return made if making.options == page else self._reopen(engine, made, plan, page)
         left = self.settings.acquire_timeout - (time.monotonic() - started)
         making = Making(engine.lender, self._kept, plan, page, ahead=False, timeout=left)
         return self._wait(making.future, making)
 
-    def _take(self, plan: Plan, page: PageOptions | None) -> Making | None:
-        """Return what was prepared if it is what this test wants; else let it go: the session it has may be needed."""
+    def _reopen(self, engine: Engine, made: Made, plan: Plan, page: PageOptions | None) -> Made:
+        """Open another page in the session that was prepared: the option fixtures said something else this time."""
+        if made.opened is not None:
+            engine.lender.close_page(made.remote, made.opened)
+        making = Making(engine.lender, self._kept, plan, page, ahead=False, timeout=0.0, remote=made.remote)
+        return self._wait(making.future, making)
+
+    def _take(self, plan: Plan) -> Making | None:
+        """Return what was prepared if it serves this test; else let it go: the session it has may be needed."""
         making, self._making = self._making, None
         if making is None:
             return None
-        waits_for_another = making.plan.test != plan.test and not making.future.done()
-        if making.plan.fits(plan) and making.options == page and not waits_for_another:
-            if making.future.done() and making.future.exception() is None and self._is_stale(making.future.result()):
-                making.abandon(self._track)
-                return None
+        pending = not making.future.done()
+        # Its request at the broker waits behind others until the test that it names begins.
+        waits_for_another = pending and making.plan.test != plan.test
+        stale = not pending and making.future.exception() is None and self._is_stale(making.future.result())
+        if making.plan.fits(plan) and not waits_for_another and not stale:
             return making
         making.abandon(self._track)
         return None
@@ -404,9 +418,11 @@ class Worker:
             return
         names = fixture_names(item)
         page_wanted = needs_page(item)
-        wishes = self._wishes.get(option_sources(item) or ())
+        sources = option_sources(item) or ()
+        wishes = self._wishes.get(sources)
         if wishes is None or not (page_wanted or "chaser_cdp_url" in names):
             return
+        page_wanted = page_wanted and sources not in self._changing
         options = self._options_of(item)
         if options.only not in (None, self.settings.mode):
             return

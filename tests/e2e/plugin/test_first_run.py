@@ -243,3 +243,23 @@ def test_hooks_are_called_for_each_session_that_a_test_had(suite: Suite, workspa
     )
     suite.set(**workspace.environment)
     suite.run().stdout.fnmatch_lines(["seen ['created', 'deleted', 'created', 'deleted'] of 2"])
+
+
+def test_options_that_differ_from_test_to_test_cost_no_session(suite: Suite, workspace: Workspace) -> None:
+    suite.write(
+        test_folders="""
+        import pytest
+
+        @pytest.fixture
+        def chaser_page_options(chaser_page_options, tmp_path):
+            return {**chaser_page_options, "downloads": tmp_path}
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_page(chaser_page, number):
+            chaser_page.goto(PAGE)
+            assert chaser_page.title() == "Shop"
+        """
+    )
+    suite.set(**workspace.environment)
+    suite.run().assert_outcomes(passed=4)
+    workspace.assert_settled(4)
