@@ -113,7 +113,8 @@ async def _tab(browser: Browser, context: Any, isolation: Isolation) -> tuple[Ta
     """A blank tab to open a page in, and whether it is a new one."""
     if isolation == "reset":
         spare, browser.spare = browser.spare, None
-        if spare is None:
+        if spare is None or spare[0]._targetId not in browser._targets:
+            # Nothing was prepared, or another client of this browser has closed it.
             await _make_room(browser)
             spare, browser.spare = browser.spare, None
         if spare is not None:
