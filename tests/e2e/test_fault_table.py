@@ -157,7 +157,7 @@ def test_the_plugin_does_what_the_table_says(row: Row, request: pytest.FixtureRe
         *(["--chaser-ready-timeout", "3"] if values.get("fate") == "stuck" else []),
     ]
     _, output = run_pytest(tmp_path, *options, CHASER_KEY=key, CHASER_API_URL=served.server.url)
-    assert standing.met >= (values.get("times", 1) or 1), "the run never met the fault"
+    assert standing.met >= (values.get("times", 1) or 1), f"the run never met the fault:\n{output}"
     words = {"passed": "PASSED", "failed": "FAILED", "error": "ERROR"}
     assert re.search(rf"^{words[row.outcome]} .*test_it", output, re.MULTILINE), output
     assert row.words in output
