@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 PAGE_FIXTURES = frozenset({"chaser_session", "chaser_page", "chaser_console", "chaser_network"})
-SESSION_FIXTURES = PAGE_FIXTURES | {"new_chaser_session", "chaser_cdp_url", "chaser_client"}
+SESSION_FIXTURES = PAGE_FIXTURES | {"new_chaser_session", "chaser_cdp_url"}
+# What these two want of the broker is its API: a session provisioned for them would be paid for and not used.
+BROKER_FIXTURES = SESSION_FIXTURES | {"chaser_client", "chaser_faults"}
 OPTION_FIXTURES = ("chaser_session_options", "chaser_page_options", "chaser_storage_state")
 
 _flavour = pytest.StashKey[bool]()
@@ -20,8 +22,13 @@ def fixture_names(item: pytest.Item) -> frozenset[str]:
     return frozenset(getattr(item, "fixturenames", ()))
 
 
-def needs_session(item: pytest.Item) -> bool:
+def needs_broker(item: pytest.Item) -> bool:
     """Tell whether the test will want the broker, as far as collection knows."""
+    return not BROKER_FIXTURES.isdisjoint(fixture_names(item)) and item.get_closest_marker("skip") is None
+
+
+def needs_session(item: pytest.Item) -> bool:
+    """Tell whether the test will want a session, as far as collection knows."""
     return not SESSION_FIXTURES.isdisjoint(fixture_names(item)) and item.get_closest_marker("skip") is None
 
 

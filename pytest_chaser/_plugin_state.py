@@ -15,7 +15,7 @@ import pytest
 
 from ._config import Settings, is_loopback, resolve, sources_of
 from ._exceptions import ChaserError, ChaserWarning, ConfigurationError, EvidenceWarning
-from ._items import needs_session
+from ._items import needs_broker, needs_session
 from ._warn import warn
 
 if TYPE_CHECKING:
@@ -178,12 +178,13 @@ class State:
             report.result = []
 
     def collected(self, items: Sequence[pytest.Item]) -> None:
-        """Begin to provision sessions if a collected test needs one."""
+        """Start the broker if a collected test needs it, and begin to provision the sessions that tests will need."""
         if not self._markers_read:
             return  # pytest 9.2 finishes a collection that a UsageError ended, too
-        demand = sum(1 for item in items if needs_session(item) and self._runs_here(item))
-        if not demand:
+        needing = [item for item in items if needs_broker(item) and self._runs_here(item)]
+        if not needing:
             return
+        demand = sum(map(needs_session, needing))
         self.warn_about_loopback()
         self.activate(demand)
         if self.config.getoption("forked", False):

@@ -144,3 +144,16 @@ def test_collecting_only_starts_nothing(suite: Suite, serve: Callable[..., Api])
     suite.run("--collect-only").stdout.fnmatch_lines(["*2 tests collected*"])
     assert api.calls == []
     assert not (suite.path / "state").exists()
+
+
+def test_a_test_of_the_client_alone_is_given_no_session(suite: Suite, workspace: Workspace) -> None:
+    suite.write(
+        test_client="""
+        def test_client(chaser_client):
+            mine = chaser_client.create(ttl_seconds=60)
+            assert [session.id for session in chaser_client.list_all()] == [mine.id]
+        """
+    )
+    suite.set(**workspace.environment)
+    suite.run().assert_outcomes(passed=1)
+    workspace.assert_settled(1)
