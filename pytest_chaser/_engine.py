@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ._config import Settings, read_state_dir
+from ._exceptions import ChaserError
 from ._lending import Lender
 from ._marker import TestOptions
 from ._run import Run
@@ -65,10 +67,12 @@ def open_link(settings: Settings, run: Run, workers: int, holder: str) -> Broker
 
 
 def start_broker(settings: Settings, run: Run, workers: int) -> None:
-    """Start the run's broker unless there is one; returns at once."""
+    """Start the run's broker unless there is one; returns at once. What keeps it from starting, `open_link` raises."""
     from .broker._process import start_broker as start
 
-    start(broker_settings(settings, run, workers), settings.key)
+    # Raised in a hook, it would end the whole run as an internal error.
+    with contextlib.suppress(ChaserError):
+        start(broker_settings(settings, run, workers), settings.key)
 
 
 def evidence_options(settings: Settings, test: TestOptions | None, rootpath: Path) -> EvidenceOptions:

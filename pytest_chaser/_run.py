@@ -6,6 +6,7 @@ run have to find: the broker's address above all.
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import tempfile
@@ -22,8 +23,10 @@ class Run:
 
     @classmethod
     def start(cls) -> Run:
-        """Make a new run with a folder of its own."""
-        return cls(secrets.token_hex(4), Path(tempfile.mkdtemp(prefix="pytest-chaser-")))
+        """Make a new run with a folder of its own, in which the broker finds whose it is."""
+        folder = Path(tempfile.mkdtemp(prefix="pytest-chaser-"))
+        (folder / "owner").write_text(str(os.getpid()), encoding="ascii")
+        return cls(secrets.token_hex(4), folder)
 
     @classmethod
     def from_workerinput(cls, data: dict[str, str]) -> Run:

@@ -23,7 +23,7 @@ from ._doubts import Doubts
 from ._holders import Holders
 from ._ledger import Ledger, MemoryRecord, Record
 from ._lifetimes import ServerClock
-from ._liveness import ProcessIdentity
+from ._liveness import ProcessIdentity, start_time
 from ._polling import Polling
 from ._pool import Pool
 from ._reaper import doubt_from, inherit, known_in
@@ -48,8 +48,9 @@ async def serve(
 ) -> None:
     """Serve until every holder is gone and every delete is confirmed or outlived.
 
-    `starter` is the process that started this one: while it lives, the run's folder is its own to remove.
+    `starter` is the process that started this one. While it or the run's owner lives, the run's folder is left to them.
     """
+    owner = _owner(settings)
     stop = asyncio.Event()
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         if hasattr(signal, name) and sys.platform != "win32":
@@ -70,7 +71,7 @@ async def serve(
         )
         broker = _Broker(settings, client, patient_client, api)
         await broker.run(stop)
-    if not starter.is_alive() and not broker.run_lives():
+    if not (starter.is_alive() or owner.is_alive() or broker.run_lives()):
         shutil.rmtree(settings.run_folder, ignore_errors=True)
     logger.info("ended")
 
@@ -186,6 +187,14 @@ class _Broker:
     def run_lives(self) -> bool:
         """Return whether a process that ever held on is still there."""
         return self._holders.any_alive()
+
+
+def _owner(settings: BrokerSettings) -> ProcessIdentity:
+    try:
+        pid = int(settings.owner_file.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return ProcessIdentity(0)
+    return ProcessIdentity(pid, start_time(pid))
 
 
 def _open_record(settings: BrokerSettings, folder: Any) -> tuple[Record, LedgerError | None]:

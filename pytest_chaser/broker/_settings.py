@@ -63,6 +63,11 @@ class BrokerSettings:
         return self.run_folder / "broker.json"
 
     @property
+    def owner_file(self) -> Path:
+        """Where the process that owns the run, xdist's controller if there is one, has written its pid."""
+        return self.run_folder / "owner"
+
+    @property
     def lock_file(self) -> Path:
         """Whose lock the run's broker holds for life: there is one broker per run at a time."""
         return self.run_folder / "broker.lock"
