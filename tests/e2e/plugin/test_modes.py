@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .conftest import Api, Suite
+    from .conftest import Api, Suite, Workspace
 
 TWO_TESTS = "def test_one(chaser_page): pass\ndef test_two(chaser_page): pass"
 
