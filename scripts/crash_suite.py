@@ -29,6 +29,7 @@ TITLES = {
     "test_api_trouble": "the API or the network is in trouble",
     "test_state_folder": "ledgers, disks, several runs",
     "test_container": "process 1 of a container",
+    "test_with_browsers": "with real browsers",
 }
 COUNTS = ("created", "left_open", "foreign_deletes", "processes", "ledgers")
 
@@ -47,7 +48,9 @@ def scenario_name(test: str) -> str:
     function, _, parameter = test.partition("[")
     sentence = function.removeprefix("test_").replace("_", " ")
     parameter = parameter.removesuffix("]")
-    if function.startswith(("test_a_run_ends_by_itself", "test_a_run_is_ended", "test_the_api_is_in_trouble")):
+    if function.startswith(
+        ("test_a_run_ends_by_itself", "test_a_run_is_ended", "test_a_run_with_browsers", "test_the_api_is_in_trouble")
+    ):
         return parameter
     return f"{sentence} ({parameter})" if parameter else sentence
 

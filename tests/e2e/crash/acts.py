@@ -88,7 +88,7 @@ def kill_everything(stage: Stage) -> None:
 def settled_by_the_next_run(stage: Stage) -> None:
     """Start a run in the same state folder, which settles what the one before left."""
     stage.api.mend()
-    stage.next_run()
+    stage.next_run(environment=stage.environment)
 
 
 def mended_afterwards(stage: Stage) -> None:

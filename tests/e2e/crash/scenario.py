@@ -31,6 +31,7 @@ class Stage:
         self.state = folder / "state"
         self._numbers = itertools.count(1)
         self.runs: list[PytestRun] = []
+        self.environment: Mapping[str, str] = {}
 
     @property
     def plain(self) -> bool:
@@ -76,9 +77,9 @@ class Stage:
         self.runs.append(run)
         return run
 
-    def next_run(self, *arguments: str, key: str = KEY) -> PytestRun:
-        """Play a further run to its good end; runs of no plugin have nothing to settle."""
-        run = self.start(PASSING, arguments, key=key)
+    def next_run(self, *, key: str = KEY, environment: Mapping[str, str] | None = None) -> PytestRun:
+        """Play a further run to its good end."""
+        run = self.start(PASSING, environment=environment, key=key)
         assert run.wait(_RUN_BOUND) == 0, run.story
         return run
 
@@ -204,6 +205,7 @@ def _begin(scenario: Scenario, stage: Stage) -> None:
             stage.api.fault("create", delay=1.0, delay_after=1.0, times=None)
     if not stage.plain and scenario.prepare is not None:
         scenario.prepare(stage.api)
+    stage.environment = environment
     python = None
     if scenario.python is not None:
         python = os.environ.get(scenario.python)

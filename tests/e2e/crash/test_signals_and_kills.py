@@ -51,7 +51,14 @@ def _every_moment() -> Iterator[Scenario]:
                 yield replace(scenario, name=name, arguments=arguments, moment=moment, lost=lost)
 
 
-ALL = list(_every_moment())
+def _exclusive() -> Iterator[Scenario]:
+    # Where nobody else uses the key, what nobody received the id of is found by its life, and deleted.
+    for name in ("SIGKILL of the broker, during a POST", "SIGKILL of everything, then a next run, during a POST"):
+        (scenario,) = [one for one in _every_moment() if one.name == name]
+        yield replace(scenario, name=f"{name}, exclusive", lost=0, environment={"CHASER_EXCLUSIVE": "true"}, bound=40)
+
+
+ALL = [*_every_moment(), *_exclusive()]
 QUICK = {
     "Ctrl-C, in a test",
     "Ctrl-C twice 0.4 s apart -n 2, with sessions ahead",

@@ -17,6 +17,13 @@ def chaser_cdp_url():
     if os.environ.get("CRASH_PLAIN_WAITS"):
         wait_to_go()
     return "no session"
+
+@pytest.fixture
+def chaser_session(chaser_cdp_url):
+    class Page:
+        def goto(self, url):
+            pass
+    return Page()
 """
 
 _HELPERS = """
@@ -93,6 +100,17 @@ PASSING = tree(
     @pytest.mark.parametrize("number", range(4))
     def test_remote(chaser_cdp_url, number):
         mark(f"begun-{number}")
+    """
+)
+
+# With real browsers: each test has a page open while it waits.
+PAGES = tree(
+    """
+    @pytest.mark.parametrize("number", range(4))
+    def test_remote(chaser_session, number):
+        chaser_session.goto("data:text/html,<title>Shop</title>")
+        mark(f"begun-{number}")
+        wait_to_go()
     """
 )
 
