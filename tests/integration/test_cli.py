@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -149,7 +150,8 @@ def test_doctor_tries_the_key(chaser: Chaser, account: dict[str, str]) -> None:
     good = chaser("doctor", **account)
     assert good.returncode == 0
     assert "accepts the key" in good.stdout
-    assert "0 s" in good.stdout
+    # The API's date has whole seconds, and a busy machine adds its own.
+    assert re.search(r"ok  clock +[0-5] s", good.stdout)
     assert account["CHASER_KEY"] not in good.stdout
 
     bad = chaser("doctor", **{**account, "CHASER_KEY": "another-key-altogether"})

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ import pytest
 from pytest_chaser.emulator import EmulatorServer, EmulatorSettings
 
 pytestmark = pytest.mark.asyncio
+# The one that goes with the oldest pytest calls untouched requests mutated, and an answer to them an error.
+meets_schemathesis = pytest.mark.skipif(
+    tuple(int(part) for part in version("schemathesis").split(".")[:2]) < (4, 32),
+    reason="needs schemathesis 4.32, which needs a newer pytest than the oldest we support",
+)
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
 KEY = "key-of-the-contract"
@@ -61,11 +67,13 @@ async def held_to_contract(folder: Path, *options: str, **settings: Any) -> int:
     return cases(output)
 
 
+@meets_schemathesis
 async def test_the_server_keeps_to_its_contract(tmp_path: Path) -> None:
     options = ("--phases", "examples,coverage,fuzzing", "--max-examples", "4", "--seed", "1")
     assert await held_to_contract(tmp_path, *options) > 150
 
 
+@meets_schemathesis
 async def test_the_other_readings_keep_to_the_same_contract(tmp_path: Path) -> None:
     others = {"cdp_url_from_creation": False, "expires_cap": 600, "invalid_body_status": 422}
     options = ("--phases", "fuzzing", "--max-examples", "4", "--seed", "2")
