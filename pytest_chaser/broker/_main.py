@@ -60,7 +60,10 @@ async def serve(
             api = await stack.enter_async_context(upstream)
         except Exception as error:
             # Told to whoever waits for a broker; trying again would end the same way.
-            settings.failure_file.write_text(str(error), encoding="utf-8")
+            # At once: whoever waits reads it the moment it is there.
+            unfinished = settings.failure_file.with_suffix(".unfinished")
+            unfinished.write_text(str(error), encoding="utf-8")
+            unfinished.replace(settings.failure_file)
             raise
         policy = RetryPolicy.none()
         client = await stack.enter_async_context(

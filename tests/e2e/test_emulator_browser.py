@@ -166,7 +166,7 @@ async def test_every_page_is_a_phones(api: Api, where: str) -> None:
     session = await api.session()
     async with api.connected(session) as cdp:
         context = await cdp.call("Target.createBrowserContext") if where == "own context" else {}
-        page = await cdp.page(api.server.url, **context)
+        page = await cdp.page(f"{api.server.url}/v1/plain", **context)
         seen = json.loads(await cdp.evaluate(page, LOOK))
         version = (await cdp.call("Browser.getVersion"))["product"].partition("/")[2].partition(".")[0]
     assert session["device"] == f"Emulated Android - Chromium {version} (Mobile, embedded server)"
@@ -187,7 +187,7 @@ async def test_a_page_made_for_phones_has_a_phones_width(api: Api) -> None:
 
 async def test_a_window_that_a_page_opens_and_its_workers_are_a_phones(api: Api) -> None:
     async with api.connected(await api.session()) as cdp:
-        page = await cdp.page(api.server.url)
+        page = await cdp.page(f"{api.server.url}/v1/plain")
         opened = await cdp.call(
             "Runtime.evaluate", page, userGesture=True,
             expression="w = open('about:blank'); [w.navigator.userAgent, w.navigator.maxTouchPoints] + ''",
@@ -248,7 +248,7 @@ async def test_a_browser_without_pages_shows_an_empty_screen(api: Api) -> None:
 async def test_sessions_share_no_cookies(api: Api) -> None:
     first, second = await asyncio.gather(api.session(), api.session())
     async with api.connected(first) as cdp:
-        page = await cdp.page(api.server.url)
+        page = await cdp.page(f"{api.server.url}/v1/plain")
         await cdp.evaluate(page, "document.cookie = 'seen=1; max-age=1000'")
         assert await cdp.evaluate(page, "document.cookie") == "seen=1"
     async with api.connected(second) as cdp:

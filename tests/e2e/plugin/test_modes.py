@@ -55,9 +55,9 @@ def test_after_a_refused_key_no_test_asks_again(
     result = suite.run(*workers, plugins="xdist")
     assert_one_message(result, "AuthenticationError", "401", "CHASER_KEY", tests=6)
     assert "the-wrong-key" not in result.stdout.str()
-    creates = [moment for operation, moment in api.calls if operation == "create"]
-    # The first POSTs go out side by side; once one is answered, none follows.
-    assert max(creates) - min(creates) < 0.5
+    creates = [operation for operation, _ in api.calls if operation == "create"]
+    # Until one is answered the broker sends one at a time, and a second only where the answer is slow to come.
+    assert 1 <= len(creates) <= 3
 
 
 def test_an_api_that_cannot_be_reached_is_named(suite: Suite) -> None:
