@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,21 +22,34 @@ KEPT = ("off", "on", "retain-on-failure")
 GATES = ("console-error", "page-error", "http-5xx", "request-failed")
 
 
-@dataclass(frozen=True, eq=False)
 class Option:
     """One setting: its name, its parser, its default, and where it can be given.
 
     `cli` is False for what only makes sense for a whole project; `marker` is True for what a single test may change;
-    `flag` is True for what needs no value on the command line.
+    `flag` is True for what needs no value on the command line. Like `Settings` no dataclass: every pytest run on the
+    machine loads this module, and making the two would take a third of its time.
     """
 
-    name: str
-    parser: p.Parser
-    default: Any
-    help: str
-    cli: bool = True
-    flag: bool = False
-    marker: bool = False
+    __slots__ = ("cli", "default", "flag", "help", "marker", "name", "parser")
+
+    def __init__(
+        self,
+        name: str,
+        parser: p.Parser,
+        default: Any,
+        help: str,
+        *,
+        cli: bool = True,
+        flag: bool = False,
+        marker: bool = False,
+    ) -> None:
+        self.name = name
+        self.parser = parser
+        self.default = default
+        self.help = help
+        self.cli = cli
+        self.flag = flag
+        self.marker = marker
 
     @property
     def switch(self) -> str:
@@ -159,13 +171,14 @@ MARKER_LINE = (
 )
 
 
-# Without comparison, which nobody needs and every pytest run would pay for.
-@dataclass(frozen=True, eq=False)
 class Settings:
-    """All that a run was told, parsed. `mode` is `cloud` or `local`: `auto` is decided. Durations are in seconds."""
+    """All that a run was told, parsed; it does not change, and its `repr` shows no key.
+
+    `mode` is `cloud` or `local`: `auto` is decided. Durations are in seconds, but `slowmo` in milliseconds.
+    """
 
     mode: str
-    key: str | None = field(repr=False)
+    key: str | None
     api_url: str
     chrome: str | None
     scope: str
@@ -193,6 +206,19 @@ class Settings:
     ignore: tuple[re.Pattern[str], ...]
     redact: tuple[str, ...]
     exclude_evidence: tuple[str, ...]
+
+    def __init__(self, **values: Any) -> None:
+        missing = self.__annotations__.keys() ^ values.keys()
+        if missing:
+            raise TypeError(f"Settings: {', '.join(sorted(missing))}")
+        self.__dict__.update(values)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"settings do not change: {name}")
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items() if name != "key")
+        return f"Settings({shown})"
 
     @property
     def is_cloud(self) -> bool:

@@ -111,6 +111,11 @@ def test_a_key_that_no_header_can_carry_is_refused_without_being_shown() -> None
     assert "secret" not in str(caught.value)
 
 
+def test_the_settings_do_not_change() -> None:
+    with pytest.raises(AttributeError, match="mode"):
+        settings().mode = "cloud"
+
+
 def test_the_settings_do_not_show_the_key() -> None:
     assert "sesame" not in repr(settings(environ={"CHASER_KEY": "sesame-0123456789"}))
 
@@ -151,6 +156,6 @@ def test_the_state_folder_is_the_users_unless_it_is_named() -> None:
 def test_every_option_has_a_field_and_a_name_of_its_own() -> None:
     assert len(BY_NAME) == len(OPTIONS)
     for option in OPTIONS:
-        assert option.name in Settings.__dataclass_fields__
+        assert option.name in Settings.__annotations__
         assert option.help[0].islower()
         assert not option.help.endswith(".")
