@@ -34,7 +34,8 @@ class Controller:
         self._run = run
         self._workers = workers
         self._link: BrokerLink | None = None
-        self._lock = threading.Lock()
+        # A signal's handler may come in while the main thread has it.
+        self._lock = threading.RLock()
         self._finished = threading.Event()
         self._has_result = False
         self._thread = threading.Thread(target=self._watch, name="chaser-controller", daemon=True)
@@ -47,14 +48,19 @@ class Controller:
         """Say that tests are being reported: the wait for the first sessions is over."""
         self._has_result = True
 
-    def close(self, patience: float, on_wait: Callable[[float, int], None] | None = None) -> RunSummary | None:
-        """Wait for the deletes, bounded, and return the run's account; None if there was no broker."""
+    def close(
+        self, patience: float, on_wait: Callable[[float, int], None] | None = None, *, whole_run: bool = False
+    ) -> RunSummary | None:
+        """Wait for the deletes, bounded, and return the run's account; None if there was no broker.
+
+        `whole_run` takes from workers that still run what they have.
+        """
         self._finished.set()
         if self._thread.is_alive():
             self._thread.join(_JOIN_PATIENCE)
         try:
             link = self._connected()
-            return link.drain(patience, on_wait) if link is not None else None
+            return link.drain(patience, on_wait, whole_run=whole_run) if link is not None else None
         finally:
             if self._link is not None:
                 self._link.close()

@@ -253,10 +253,11 @@ class State:
     def _terminate(self) -> None:
         with contextlib.suppress(ChaserError):
             if self.controller is not None:
-                self.controller.close(_TERMINATION_PATIENCE)
+                # A container's other processes end with this one, and nobody is left who could delete.
+                self.controller.close(_TERMINATION_PATIENCE, whole_run=True)
             elif self._worker is not None:
                 self._capture_interrupted(self._worker)
-                self._worker.close(drain=True)
+                self._worker.close(drain=True, patience=_TERMINATION_PATIENCE)
         if self._run is not None:
             self._run.remove()
 

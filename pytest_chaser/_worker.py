@@ -153,7 +153,9 @@ class Worker:
             with contextlib.suppress(ChaserError):
                 engine.link.demand_ends()
 
-    def close(self, *, drain: bool, on_wait: Callable[[float, int], None] | None = None) -> RunSummary | None:
+    def close(
+        self, *, drain: bool, on_wait: Callable[[float, int], None] | None = None, patience: float = DRAIN_PATIENCE
+    ) -> RunSummary | None:
         """Give everything back. With `drain` wait for the deletes, bounded, and return the run's account."""
         if self._pid != os.getpid():
             return None
@@ -167,7 +169,7 @@ class Worker:
             self._end(engine, kept)
         concurrent.futures.wait(self._ending, _CLOSE_PATIENCE)
         try:
-            return engine.link.drain(DRAIN_PATIENCE, on_wait) if drain else None
+            return engine.link.drain(patience, on_wait) if drain else None
         finally:
             engine.loop.close()
             engine.link.close()
@@ -291,6 +293,8 @@ class Worker:
 
     def page_options(self, options: TestOptions, wishes: Wishes) -> PageOptions:
         """Return what the test's page is opened with."""
+        # What `begin` loads on its own thread is not loaded on this one at the same time.
+        _ = self.engine
         from .cdp import PageOptions
 
         values = {"slowmo": self.settings.slowmo, **wishes.page}

@@ -130,8 +130,9 @@ class Routes:
 
     async def drain(self, request: web.Request) -> web.Response:
         """End the demand, take back what the caller has, wait a moment for the deletes, and give the account."""
-        wait = float((await _body(request)).get("wait") or 0.0)
-        done, summary = await self._service.drain(_holder(request), wait)
+        body = await _body(request)
+        wait, whole_run = float(body.get("wait") or 0.0), bool(body.get("whole_run"))
+        done, summary = await self._service.drain(_holder(request), wait, whole_run=whole_run)
         return web.json_response({"done": done, "open": self._pool.stock.open_now, "summary": summary.to_json()})
 
     async def status(self, request: web.Request) -> web.Response:

@@ -153,16 +153,19 @@ class BrokerLink:
         answer = self._call("GET", "/broker/admin", None)
         return (str(answer["url"]), str(answer["token"])) if answer["url"] else None
 
-    def drain(self, timeout: float, on_wait: Callable[[float, int], None] | None = None) -> RunSummary:
+    def drain(
+        self, timeout: float, on_wait: Callable[[float, int], None] | None = None, *, whole_run: bool = False
+    ) -> RunSummary:
         """End the demand, give up what this process has, wait for the deletes, and return the run's account.
 
         It waits until every delete is confirmed or `timeout` is over. `on_wait(seconds, open)` is called about once a
-        second while it takes longer than one.
+        second while it takes longer than one. `whole_run` ends what every other process has, too.
         """
         start = time.monotonic()
         while True:
             left = timeout - (time.monotonic() - start)
-            answer = self._call("POST", "/broker/drain", {"wait": max(0.0, min(1.0, left))})
+            body = {"wait": max(0.0, min(1.0, left)), "whole_run": whole_run}
+            answer = self._call("POST", "/broker/drain", body)
             waited = time.monotonic() - start
             if answer["done"] or waited >= timeout:
                 return RunSummary.from_json(answer["summary"])

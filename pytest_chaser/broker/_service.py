@@ -7,6 +7,7 @@ import contextlib
 from dataclasses import replace
 
 from .._client import AsyncChaserClient
+from .._exceptions import BrokerError
 from .._models import Session, SessionStatus
 from ._account import Account, RunSummary
 from ._deletes import Deletes
@@ -85,11 +86,14 @@ class Service:
         self.pool.stock.settled(session_id)
         self.pool.steer()
 
-    async def drain(self, holder: Holder, wait: float) -> tuple[bool, RunSummary]:
+    async def drain(self, holder: Holder, wait: float, *, whole_run: bool = False) -> tuple[bool, RunSummary]:
         """End the demand, delete what `holder` still has, and wait at most `wait` seconds until nothing is open.
 
-        Returns whether that is so.
+        `whole_run` deletes what all holders have, and nobody gets another session. Returns whether nothing is open.
         """
+        if whole_run:
+            self.pool.refusals.final = BrokerError("the run was told to end")
+            self.pool.close()
         self.pool.demand.nobody_asks()
         self.pool.end_demand()
         for slot in self.pool.stock.leased_to(holder):
