@@ -12,7 +12,7 @@ from .scenario import Act, Stage
 
 
 def named(key: str, act: Act) -> Act:
-    """Give an act the name by which its runs without the plugin are told apart."""
+    """Give an act that ends the run the name by which its runs without the plugin are told apart."""
     act.key = key  # type: ignore[attr-defined]
     return act
 
@@ -35,6 +35,22 @@ def to_group(number: signal.Signals) -> Act:
         _end_of_waiting(stage, number)
 
     return named(f"group {number.name}", act)
+
+
+def terminated_within(seconds: float) -> Act:
+    """Send SIGTERM to the process, which has to be gone after so many seconds, whatever the API does."""
+
+    def act(stage: Stage) -> None:
+        stage.run.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: stage.run.process.poll() is not None, seconds, "the end of a run that was told to end")
+
+    return named("process SIGTERM", act)
+
+
+def terminate_the_wait_for_deletes(stage: Stage) -> None:
+    """Send SIGTERM when the tests are through and the deletes are awaited."""
+    wait_until(lambda: "waiting until" in stage.run.output, 60, lambda: stage.run.story)
+    stage.run.process.send_signal(signal.SIGTERM)
 
 
 def _end_of_waiting(stage: Stage, number: signal.Signals) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from . import acts
 from .scenario import Figures, Scenario
-from .trees import BUSY_IN_C, SLOW_FINALIZER, WAITING, tree, with_body
+from .trees import BUSY_IN_C, PASSING, SLOW_FINALIZER, WAITING, tree, with_body
 
 Played = Callable[[Scenario], Figures]
 
@@ -132,6 +132,28 @@ def _slow() -> Iterator[Scenario]:
                 lambda api: api.fault("delete", delay=3.0, times=None),
                 bound=30,
             )
+    for arguments in ((), XDIST):
+        words = " -n 2" if arguments else ""
+        yield Scenario(
+            f"SIGTERM{words}, DELETE answered 503 until the process has ended",
+            WAITING,
+            arguments,
+            "ahead",
+            acts.terminated_within(12.0),
+            lambda api: api.fault("delete", status=503, times=None),
+            acts.mended_afterwards,
+            bound=60,
+        )
+        yield Scenario(
+            f"SIGTERM{words} while the last deletes are awaited",
+            PASSING,
+            arguments,
+            act=acts.terminate_the_wait_for_deletes,
+            prepare=lambda api: api.fault("delete", delay=8.0, times=None),
+            exit_status=-signal.SIGTERM,
+            why="without the plugin there is nothing to wait for",
+            bound=60,
+        )
     for number in (signal.SIGTERM, signal.SIGINT):
         yield Scenario(
             f"{number.name} while C code holds the interpreter", BUSY_IN_C, (), "body", acts.to_process(number)
