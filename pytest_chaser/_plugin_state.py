@@ -228,6 +228,12 @@ class State:
                 self.summary = self._worker.close(drain=owns, on_wait=self._on_wait)
         except ChaserError as error:
             warn(ChaserWarning(f"the run's account could not be settled: {error}"))
+        except KeyboardInterrupt:
+            # It ends our wait; pytest has heard of its own end already, and its exit status stays.
+            if owns:
+                from ._terminal import tell
+
+                tell(self.config, "chaser: not waiting any longer; the broker goes on deleting")
 
     def unconfigure(self) -> None:
         """Let go of what outlives the session: the signal and the run's folder."""
