@@ -6,9 +6,15 @@ import contextlib
 import os
 import signal
 import time
+from typing import Any
 
 from .runs import wait_until
 from .scenario import Act, Stage
+
+SECOND_CTRL_C: dict[str, Any] = {
+    "or_status": -signal.SIGINT,
+    "why": "the second one ends pytest with a traceback if it finds it at work, which is a matter of milliseconds",
+}
 
 
 def named(key: str, act: Act) -> Act:
@@ -47,10 +53,14 @@ def terminated_within(seconds: float) -> Act:
     return named("process SIGTERM", act)
 
 
-def terminate_the_wait_for_deletes(stage: Stage) -> None:
-    """Send SIGTERM when the tests are through and the deletes are awaited."""
-    wait_until(lambda: "waiting until" in stage.run.output, 60, lambda: stage.run.story)
-    stage.run.process.send_signal(signal.SIGTERM)
+def in_the_wait_for_deletes(number: signal.Signals) -> Act:
+    """Send a signal when the tests are through and the deletes are awaited."""
+
+    def act(stage: Stage) -> None:
+        wait_until(lambda: "waiting until" in stage.run.output, 60, lambda: stage.run.story)
+        os.killpg(stage.run.process.pid, number)
+
+    return act
 
 
 def _end_of_waiting(stage: Stage, number: signal.Signals) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -113,9 +114,14 @@ def _slow() -> Iterator[Scenario]:
     for arguments, seconds in (((), "3"), (XDIST, "3"), (XDIST, "12")):
         words = f"{' -n 2' if arguments else ''}, finalizer of {seconds} s"
         environment = {"CRASH_FINALIZER": seconds}
-        plain = {"tree": SLOW_FINALIZER, "arguments": arguments, "moment": "body", "environment": environment}
-        yield Scenario(f"Ctrl-C{words}", act=interrupted, bound=30, **plain)  # type: ignore[arg-type]
-        yield Scenario(f"Ctrl-C twice{words}", act=acts.twice(interrupted), bound=30, **plain)  # type: ignore[arg-type]
+        plain: dict[str, Any] = {
+            "tree": SLOW_FINALIZER,
+            "arguments": arguments,
+            "moment": "body",
+            "environment": environment,
+        }
+        yield Scenario(f"Ctrl-C{words}", act=interrupted, bound=30, **plain)
+        yield Scenario(f"Ctrl-C twice{words}", act=acts.twice(interrupted), bound=30, **plain, **acts.SECOND_CTRL_C)
     for arguments in ((), XDIST):
         words = f"{' -n 2' if arguments else ''}, deletes of 3 s"
         for name, act in (
@@ -131,6 +137,7 @@ def _slow() -> Iterator[Scenario]:
                 act,
                 lambda api: api.fault("delete", delay=3.0, times=None),
                 bound=30,
+                **(acts.SECOND_CTRL_C if name == "Ctrl-C twice" else {}),
             )
     for arguments in ((), XDIST):
         words = " -n 2" if arguments else ""
@@ -144,16 +151,17 @@ def _slow() -> Iterator[Scenario]:
             acts.mended_afterwards,
             bound=60,
         )
-        yield Scenario(
-            f"SIGTERM{words} while the last deletes are awaited",
-            PASSING,
-            arguments,
-            act=acts.terminate_the_wait_for_deletes,
-            prepare=lambda api: api.fault("delete", delay=8.0, times=None),
-            exit_status=-signal.SIGTERM,
-            why="without the plugin there is nothing to wait for",
-            bound=60,
-        )
+        for number, status in ((signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 0)):
+            yield Scenario(
+                f"{number.name}{words} while the last deletes are awaited",
+                PASSING,
+                arguments,
+                act=acts.in_the_wait_for_deletes(number),
+                prepare=lambda api: api.fault("delete", delay=8.0, times=None),
+                exit_status=status,
+                why="without the plugin there is nothing to wait for",
+                bound=60,
+            )
     for number in (signal.SIGTERM, signal.SIGINT):
         yield Scenario(
             f"{number.name} while C code holds the interpreter", BUSY_IN_C, (), "body", acts.to_process(number)

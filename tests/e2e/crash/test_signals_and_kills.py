@@ -19,7 +19,7 @@ XDIST = ("-n", "2")
 def _from_outside() -> Iterator[Scenario]:
     interrupted = acts.to_group(signal.SIGINT)
     yield Scenario("Ctrl-C", act=interrupted)
-    yield Scenario("Ctrl-C twice 0.4 s apart", act=acts.twice(interrupted))
+    yield Scenario("Ctrl-C twice 0.4 s apart", act=acts.twice(interrupted), **acts.SECOND_CTRL_C)
     yield Scenario("Ctrl-C to the controller only", arguments=XDIST, act=acts.to_process(signal.SIGINT))
     for number in (signal.SIGTERM, signal.SIGHUP):
         yield Scenario(f"{number.name} to the process", act=acts.to_process(number))
