@@ -33,7 +33,7 @@ HARNESS = pathlib.Path("/proc", os.environ["CHASER_CRASH_HARNESS"])
 MARKS = pathlib.Path(os.environ["CHASER_CRASH_MARKS"])
 
 def mark(name):
-    unfinished = MARKS / f".{name}"
+    unfinished = MARKS / f".{name}-{os.getpid()}"
     unfinished.write_text(str(os.getpid()))
     unfinished.rename(MARKS / name)
 
