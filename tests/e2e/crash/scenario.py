@@ -124,7 +124,7 @@ class Scenario:
     sessions open ("ahead"); or while the first "post" is in flight. `prepare` is told the API before the run starts.
     `after` happens when the run has ended. `lost` is how many sessions may be left to their own ends because nobody
     received their ids; with `names_lost` the run's summary has to name each. `exit_status` replaces that of the run
-    without the plugin where the plugin has to make the run fail, `or_status` is as good, and `why` says why. `least` is
+    without the plugin where the plugin has to make the run fail, `or_status` are as good, and `why` says why. `least` is
     how many sessions have to be created for the scenario to prove anything. `python` is the variable that names another
     interpreter.
     """
@@ -142,7 +142,7 @@ class Scenario:
     lost: int = 0
     bound: float = 20.0
     exit_status: int | None = None
-    or_status: int | None = None
+    or_status: tuple[int, ...] = ()
     why: str = ""
     least: int = 1
     names_lost: bool = False
@@ -236,7 +236,7 @@ def play(scenario: Scenario, stage: Stage, baseline: Baseline) -> Figures:
     _strike(scenario, stage)
     status = run.wait(_RUN_BOUND)
     expected = baseline.status if scenario.exit_status is None else scenario.exit_status
-    assert status in (expected, scenario.or_status), (
+    assert status in (expected, *scenario.or_status), (
         f"exit status {status}, without the plugin {expected}:\n{run.story}"
     )
     assert status != 0 or not hasattr(scenario.act, "key"), "the run took no notice of what was to end it"
