@@ -124,9 +124,9 @@ class Scenario:
     sessions open ("ahead"); or while the first "post" is in flight. `prepare` is told the API before the run starts.
     `after` happens when the run has ended. `lost` is how many sessions may be left to their own ends because nobody
     received their ids; with `names_lost` the run's summary has to name each. `exit_status` replaces that of the run
-    without the plugin where the plugin has to make the run fail, `or_status` are as good, and `why` says why. `least` is
-    how many sessions have to be created for the scenario to prove anything. `python` is the variable that names another
-    interpreter.
+    without the plugin where the plugin has to make the run fail, `or_status` are as good, and `why` says why. `least`
+    is how many sessions have to be created for the scenario to prove anything. `python` is the variable that names
+    another interpreter.
     """
 
     name: str
@@ -262,4 +262,5 @@ def play(scenario: Scenario, stage: Stage, baseline: Baseline) -> Figures:
     if scenario.names_lost:
         for session_id in left:
             assert run.output.count(f"it may be {session_id}") == 1, f"{session_id} is not named once:\n{run.story}"
-    return Figures(len(api.ours()), len(left), api.foreign_deletes(), 0, 0, deleted_after)
+    processes = sum(len(each.processes()) for each in stage.runs)
+    return Figures(len(api.ours()), len(left), api.foreign_deletes(), processes, len(stage.ledgers()), deleted_after)

@@ -48,13 +48,13 @@ GROUPS = tree(
 
 QUICK = [
     Scenario("pass", PASSING),
-    Scenario("fail", FAILING, ("-x",)),
     Scenario("pass -n 2", PASSING, ("-n", "2")),
 ]
 REST = [
     Scenario("fail", FAILING),
     Scenario("fail -n 2", FAILING, ("-n", "2")),
     Scenario("pass -n 0", PASSING, ("-n", "0")),
+    Scenario("-x", FAILING, ("-x",)),
     Scenario("-x -n 2", FAILING, ("-x", "-n", "2")),
     Scenario("--maxfail=1 with another worker busy", FAILS_BESIDE_ANOTHER, ("--maxfail=1", "-n", "2")),
     Scenario("session scope", WAITING, ("--chaser-scope=worker",), "body"),

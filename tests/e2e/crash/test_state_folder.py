@@ -47,8 +47,8 @@ def check_the_promise(stage: Stage, record: Record, lost: int = 0) -> None:
     record("created", len(api.ours()))
     record("left_open", len(api.open()))
     record("foreign_deletes", api.foreign_deletes())
-    record("processes", 0)
-    record("ledgers", 0)
+    record("processes", sum(len(run.processes()) for run in stage.runs))
+    record("ledgers", len(stage.ledgers()))
 
 
 def test_a_torn_last_line_is_settled_all_the_same(stages: Stages, record_property: Record) -> None:
