@@ -116,8 +116,11 @@ class Waiting:
             if now - painted < _PAINT_INTERVAL or (self._told and not line.is_live):
                 return
             painted = now
+            present = status()
+            if present is None and not line.is_live:
+                return  # the one line that a log gets says more once there is a broker to ask
             self._told = True
-            line.paint(waiting_line(status(), now - started))
+            line.paint(waiting_line(present, now - started))
 
         try:
             yield tick

@@ -52,6 +52,11 @@ def handler_name(handler: Callable[..., Any]) -> str:
     return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code else name
 
 
+def _is_over(outcome: Any) -> bool:
+    is_over = getattr(outcome, "is_over", None)
+    return is_over is not None and bool(is_over())
+
+
 class Dispatch:
     """The emitter side of a page; mixed in before pyee's emitter, whose `_emit_run` it replaces."""
 
@@ -59,7 +64,7 @@ class Dispatch:
 
     def _init_dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._handler_loop = loop
-        self._handler_tasks: set[asyncio.Future[Any]] = set()
+        self._handler_tasks: dict[asyncio.Future[Any], Any] = {}
         self._faults: list[CdpError] = []
         self._fault_listeners: set[Callable[[], None]] = set()
 
@@ -76,11 +81,11 @@ class Dispatch:
             self._handler_ended(handler, subject, None)
             return
         task = asyncio.ensure_future(outcome, loop=self._handler_loop)
-        self._handler_tasks.add(task)
+        self._handler_tasks[task] = outcome
         task.add_done_callback(functools.partial(self._handler_done, handler, subject))
 
     def _handler_done(self, handler: Callable[..., Any], subject: Subject | None, task: asyncio.Future[Any]) -> None:
-        self._handler_tasks.discard(task)
+        self._handler_tasks.pop(task, None)
         self._handler_ended(handler, subject, None if task.cancelled() else task.exception())
 
     def _handler_ended(self, handler: Callable[..., Any], subject: Subject | None, error: BaseException | None) -> None:
@@ -104,10 +109,11 @@ class Dispatch:
             faults, self._faults = self._faults, []
             raise faults[0]
 
-    def take_faults(self) -> list[CdpError]:
-        """What went wrong in handlers and was not raised yet; the page forgets it."""
-        faults, self._faults = self._faults, []
-        return faults
+    async def heard(self) -> None:
+        """Wait until the outcome of every handler that has ended in a thread or loop of its own is known here."""
+        ended = [task for task, outcome in self._handler_tasks.items() if _is_over(outcome)]
+        if ended:
+            await asyncio.wait(ended)
 
     def _cancel_handlers(self) -> None:
         for task in list(self._handler_tasks):

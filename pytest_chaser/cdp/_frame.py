@@ -48,6 +48,7 @@ class Frame(Locating, PyppeteerFrame):
     def __init__(self, client: Any, parentFrame: Frame | None, frameId: str) -> None:
         self._context_turn: asyncio.Future[None] = client._loop.create_future()
         self.heard_from: Any = None
+        self.has_opaque_origin = False
         super().__init__(client, parentFrame, frameId)
 
     def move_to(self, client: Any) -> None:

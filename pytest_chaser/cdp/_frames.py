@@ -19,6 +19,9 @@ from ._context import ExecutionContext
 from ._element import ElementHandle
 from ._frame import Frame
 
+OPAQUE_ORIGIN = "://"
+"""What Chromium says is the origin of a sandboxed document."""
+
 COMPLETE = {"init", "DOMContentLoaded", "load", "networkAlmostIdle", "networkIdle"}
 
 
@@ -104,6 +107,7 @@ class FrameManager(PyppeteerFrameManager):
         for child in frame.childFrames:
             self._removeFramesRecursively(child)
         frame.heard_from = client
+        frame.has_opaque_origin = payload.get("securityOrigin") == OPAQUE_ORIGIN
         frame._navigated(payload)
         frame._url = payload.get("url", "") + payload.get("urlFragment", "")
         frame._navigationURL = frame._url

@@ -158,6 +158,7 @@ async def _make_room(browser: Browser) -> None:
 
     The old tabs go before the storages are cleared: what still runs in them could write again.
     """
+    await visited(browser._defaultContext).complete()
     spare = await _new_tab(browser, {})
     own_tab = spare is not None
     if spare is None:

@@ -109,7 +109,7 @@ STATE = _question(
 )
 
 # Whether an action may be done now. `still` is two animation frames at one place; a page that is not drawn has no
-# frames, so a timer stands in for them.
+# frames, so a timer stands in for them. An animation that is pending has not moved anything yet, but will.
 ACTIONABLE = _question(
     "steps, needs",
     """
@@ -124,11 +124,19 @@ ACTIONABLE = _question(
     if (needs.editable && readonly(element)) return answer('it is read-only');
     if (needs.still) {
         const place = () => { const b = element.getBoundingClientRect(); return [b.x, b.y, b.width, b.height].join(); };
-        const frame = () => new Promise(done => { requestAnimationFrame(done); setTimeout(done, 100); });
-        await frame();
+        const frame = () => new Promise(done => {
+            requestAnimationFrame(() => done(true));
+            setTimeout(() => done(false), 100);
+        });
+        const starting = () => {
+            for (let node = element; node; node = node.parentElement)
+                if (node.getAnimations().some(animation => animation.pending)) return true;
+            return false;
+        };
+        const drawn = await frame();
         const before = place();
         await frame();
-        if (before !== place()) return answer('it is moving');
+        if (before !== place() || (drawn && starting())) return answer('it is moving');
     }
     if (needs.hit) {
         element.scrollIntoView({block: 'center', inline: 'center', behavior: 'instant'});

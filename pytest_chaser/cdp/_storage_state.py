@@ -186,9 +186,9 @@ async def blank(client: Any) -> None:
     for _ in range(_HISTORY_ATTEMPTS):
         await lenient(client.send("Page.resetNavigationHistory"))
         history = await lenient(client.send("Page.getNavigationHistory"))
-        if history is None or len(history["entries"]) <= 1:
+        if history is not None and len(history["entries"]) <= 1:
             return
-        # What stopped was the document before; on a busy machine its event comes late.
+        # What stopped was the document before, or the page is between two processes and answers with an error.
         await asyncio.sleep(_HISTORY_PAUSE)
 
 

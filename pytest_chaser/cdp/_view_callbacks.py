@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
 from ._events import handler_name
@@ -46,10 +46,25 @@ class Callback:
         return hash(self.function)
 
 
-class Handler(Callback):
-    """A function that may use the page. Called on the loop thread, it starts in its place and returns a future.
+class Running:
+    """A handler that was started elsewhere; awaited on the loop thread, it gives what the handler returned."""
 
-    `awaited` says that the caller takes that future and reports its error; else it is reported here.
+    def __init__(self, done: concurrent.futures.Future[Any], into: Callable[[Any], Any]) -> None:
+        self._done = done
+        self._into = into
+
+    def is_over(self) -> bool:
+        """Whether the handler has ended, though the loop thread may not have heard of it yet."""
+        return self._done.done()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._into((yield from asyncio.wrap_future(self._done).__await__()))
+
+
+class Handler(Callback):
+    """A function that may use the page. Called on the loop thread, it starts in its place and can be awaited.
+
+    `awaited` says that the caller does so and reports its error; else it is reported here.
     """
 
     def __init__(self, function: Callable[..., Any], context: Converter, place: Place, *, awaited: bool) -> None:
@@ -57,22 +72,20 @@ class Handler(Callback):
         self._place = place
         self._awaited = awaited
 
-    def __call__(self, *args: Any, **kwargs: Any) -> asyncio.Future[Any] | None:
+    def __call__(self, *args: Any, **kwargs: Any) -> Running | None:
         done: concurrent.futures.Future[Any] = concurrent.futures.Future()
         done.set_running_or_notify_cancel()
         call = functools.partial(self.function, *self.context.out(args), **self.context.out(kwargs))
-        self._place.start(call, done)
-        outcome = asyncio.ensure_future(self._outcome(done))
         if self._awaited:
-            return outcome
-        outcome.add_done_callback(self._report)
+            self._place.start(call, done)
+            return Running(done, self.context.into)
+        # In the thread that ran the handler: who waits for its end finds the error reported.
+        done.add_done_callback(self._report)
+        self._place.start(call, done)
         return None
 
-    async def _outcome(self, done: concurrent.futures.Future[Any]) -> Any:
-        return self.context.into(await asyncio.wrap_future(done))
-
-    def _report(self, outcome: asyncio.Future[Any]) -> None:
-        error = None if outcome.cancelled() else outcome.exception()
+    def _report(self, done: concurrent.futures.Future[Any]) -> None:
+        error = None if done.cancelled() else done.exception()
         if error is not None:
             name = handler_name(self.function)
             self.context.report(f"handler {name} raised {type(error).__name__}: {error}", error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import enum
 import functools
 import inspect
@@ -155,9 +156,11 @@ class ViewContext:
     def report(self, message: str, error: BaseException) -> None:
         """Report an error that no call of the test can raise: through the page, whose next navigation raises it."""
         if isinstance(self.page, Dispatch):
-            self.page.fault(message, error)
-        else:
-            logger.warning("%s", message, exc_info=error)
+            # Called where the handler ran; a navigation that waits is woken on the loop thread.
+            with contextlib.suppress(CdpError):
+                self.loop.call(functools.partial(self.page.fault, message, error))
+                return
+        logger.warning("%s", message, exc_info=error)
 
     def here(self, function: Callable[[], Any]) -> Any:
         """Run a short plain function on the loop thread and return its result as it is."""

@@ -51,7 +51,6 @@ def test_a_terminal_shows_a_live_line(suite: Suite, serve: Callable[..., Api], w
     suite.set(**workspace.environment)
     written = run_in_a_terminal(suite, *workers)
     paints = [part for part in written.split("\r") if "waiting for a session" in part]
-    assert len(paints) > 2
     assert len({part.strip() for part in paints}) > 1, "the line does not change"
     assert "2 passed" in written
     workspace.assert_settled()
