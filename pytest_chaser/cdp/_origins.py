@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from ._sessions import lenient
 
+# Together a second: how long a browser may need to change over to a frame's new document.
 _KEY_ATTEMPTS = 20
 _KEY_PAUSE = 0.05
 
