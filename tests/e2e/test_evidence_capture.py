@@ -119,6 +119,7 @@ def test_it(page, rig):
     assert "1 failed" in run.output
 
 
+@pytest.mark.slow
 def test_a_huge_page_is_kept_within_bounds_and_says_what_was_cut(tmp_path: Path, chromium_url: str, site: Any) -> None:
     suite = (
         HEAD
@@ -332,6 +333,7 @@ def test_traces_are_recorded_only_where_they_were_asked_for(tmp_path: Path, chro
     assert [(bundle(tmp_path, attempt) / "trace.html").exists() for attempt in (1, 2, 3)] == [False, True, False]
 
 
+@pytest.mark.slow
 def test_a_capture_is_quick(tmp_path: Path, chromium_url: str, site: Any) -> None:
     tests = "\n".join(
         f"def test_{number}(page):\n    page.goto('{site.origin}/form.html')\n    assert 0\n" for number in range(9)

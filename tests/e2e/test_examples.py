@@ -29,7 +29,6 @@ def environ() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
-@pytest.mark.smoke
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_an_example_ends_as_its_readme_says(folder: Path, tmp_path: Path, environ: dict[str, str]) -> None:
     project = tmp_path / folder.name

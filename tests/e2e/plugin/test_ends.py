@@ -57,8 +57,9 @@ def wait_until_settled(workspace: Workspace) -> None:
     workspace.assert_settled()
 
 
-@pytest.mark.smoke
-@pytest.mark.parametrize("workers", [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="two workers")])
+@pytest.mark.parametrize(
+    "workers", [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="two workers", marks=pytest.mark.smoke)]
+)
 def test_sigterm_still_settles_the_account_and_still_kills(
     suite: Suite, workspace: Workspace, workers: tuple[str, ...]
 ) -> None:

@@ -96,8 +96,9 @@ def pictures_in_html(report: Path) -> dict[str, bytes]:
     return found
 
 
-@pytest.mark.smoke
-@pytest.mark.parametrize("workers", [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="two workers")])
+@pytest.mark.parametrize(
+    "workers", [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="two workers", marks=pytest.mark.smoke)]
+)
 def test_each_failing_phase_leaves_a_picture_of_its_page(
     suite: Suite, workspace: Workspace, workers: tuple[str, ...]
 ) -> None:

@@ -44,8 +44,9 @@ def test_cloud_mode_without_a_key_stops_before_collection(suite: Suite) -> None:
     assert "collected" not in result.stdout.str()
 
 
-@pytest.mark.smoke
-@pytest.mark.parametrize("workers", [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="two workers")])
+@pytest.mark.parametrize(
+    "workers", [pytest.param((), id="alone", marks=pytest.mark.smoke), pytest.param(("-n", "2"), id="two workers")]
+)
 def test_after_a_refused_key_no_test_asks_again(
     suite: Suite, serve: Callable[..., Api], workers: tuple[str, ...]
 ) -> None:
