@@ -254,7 +254,8 @@ class State:
         if int(seconds) == 1:
             from ._terminal import plural, tell
 
-            tell(self.config, f"chaser: waiting until {plural(left, 'session')} are deleted")
+            verb = "is" if left == 1 else "are"
+            tell(self.config, f"chaser: waiting until {plural(left, 'session')} {verb} deleted")
 
     def _terminate(self) -> None:
         with contextlib.suppress(ChaserError):

@@ -119,16 +119,22 @@ class Pool:
         slot = self.stock.add(Slot(spec, now, lease=Lease(holder, None, now)))
         post = asyncio.create_task(self._provisioner.post(slot))
         slot.post = post
+        post.add_done_callback(self._post_ended)
         try:
             session = await asyncio.shield(post)
         except asyncio.CancelledError:
             self.stock.give_up(slot)
-            post.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
         if session is None:
             raise ApiConnectionError("the session was deleted at once: its holder is gone or the run ends")
         self._record_lease(slot)
         return session
+
+    def _post_ended(self, post: asyncio.Task[Session | None]) -> None:
+        # Looked at, as there may be no asker any more; and a refused POST leaves a place, perhaps the last one taken.
+        if not post.cancelled():
+            post.exception()
+        self.steer()
 
     def set_demand(self, total: int) -> None:
         """Take the run's demand and begin the first sessions."""

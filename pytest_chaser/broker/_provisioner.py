@@ -63,9 +63,11 @@ class Provisioner:
         """
         try:
             session = await self._upstream.create(slot.spec)
-        except ChaserError as error:
+        except BaseException as error:
+            # Whatever it was: nobody would ever free this place, and the broker could not end.
             self._stock.drop(slot)
-            self._learn(slot, error)
+            if isinstance(error, ChaserError):
+                self._learn(slot, error)
             raise
         self._refusals.succeeded(slot.spec)
         wanted = self._stock.created(slot, session)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
 
-from pytest_chaser._exceptions import BrokerError
+from pytest_chaser._exceptions import BrokerError, ChaserError
 from pytest_chaser.broker._link import BrokerLink
 
+from .conftest import wait_until
+
 if TYPE_CHECKING:
-    from .conftest import Brokers, StubApi
+    from .conftest import Brokers, Do, StubApi
 
 KEY = "key-0123456789abcdef"
 SLEEP = "time.sleep(60)"
@@ -231,6 +236,27 @@ def test_a_broker_that_is_ending_is_replaced_for_whoever_still_needs_one(brokers
     session = link.acquire(test="test")
     assert session.status == "ready"
     link.release(session.id)
+
+
+def test_a_create_that_is_refused_while_the_broker_ends_does_not_keep_it(brokers: Brokers, api: StubApi) -> None:
+    async def refuse_late(do: Do) -> web.StreamResponse:
+        await asyncio.sleep(1.5)
+        return web.json_response({"error": "bad_request", "message": "no"}, status=400)
+
+    def ask() -> None:
+        with pytest.raises(ChaserError):
+            link.client.create()
+
+    api.faults.append(("create", refuse_late))
+    settings = brokers.run()
+    link = brokers.link(settings)
+    broker = brokers.pid(settings)
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait_until(lambda: ("create", None) in api.calls)
+    os.kill(broker, signal.SIGTERM)
+    wait_until_gone(broker)
+    asking.join()
 
 
 def test_the_broker_is_out_of_the_callers_group_and_keeps_nothing_of_it_open(brokers: Brokers) -> None:
