@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,16 +12,6 @@ import pytest
 
 from .counting import CountingApi
 from .scenario import Baseline, Figures, Scenario, Stage, play, play_plain
-
-
-@pytest.fixture(scope="session", autouse=True)
-def heeded_interrupts() -> Iterator[None]:
-    """Let the runs notice Ctrl-C although this process may ignore it, as what a shell starts in the background does."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
