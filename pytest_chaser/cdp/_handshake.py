@@ -167,8 +167,13 @@ def _failure(
     message = f"could not connect to the browser at {target.host}:{target.port}: {refusal.what} ({tries})"
     if reason:
         message += f"; {reason}"
+    elif refusal.status in (401, 403) and sent_key:
+        message += "; it refuses the key: check CHASER_KEY"
     elif refusal.status in (401, 403):
-        message += "; it refuses the key" if sent_key else "; it asks for a key that may not be sent to this host"
+        message += (
+            "; it asks for a key that may not be sent to this host: only the API's own domain and this machine get "
+            "it, so check CHASER_API_URL"
+        )
     else:
         message += "; check that the session is still open and that this machine may reach that host"
     return CdpConnectionError(message, host=target.host, status=refusal.status)
