@@ -79,7 +79,13 @@ def bundle(folder: Path, attempt: int = 1) -> Path:
     return folder / "chaser-results" / folder_name("test_suite.py::test_it", attempt)
 
 
-@pytest.mark.parametrize(("suite", "miss"), TROUBLES.values(), ids=TROUBLES.keys())
+@pytest.mark.parametrize(
+    ("suite", "miss"),
+    [
+        pytest.param(*trouble, id=name, marks=[pytest.mark.slow] if name in {"dialog", "crashed"} else [])
+        for name, trouble in TROUBLES.items()
+    ],
+)
 def test_a_page_that_cannot_answer_still_gives_a_bundle_within_five_seconds(
     tmp_path: Path, chromium_url: str, suite: str, miss: str
 ) -> None:

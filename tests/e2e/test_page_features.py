@@ -24,9 +24,6 @@ from pytest_chaser.cdp._browser import Browser
 from pytest_chaser.cdp._loop import LoopThread
 from pytest_chaser.cdp._views import async_view, sync_view
 
-# Every Python version runs the whole list.
-pytestmark = pytest.mark.smoke
-
 Feature = Callable[[Any, Any, Path], Coroutine[Any, Any, None]]
 FEATURES: dict[str, Feature] = {}
 
@@ -899,14 +896,20 @@ def test_the_list_has_69_features() -> None:
     assert len(FEATURES) == 69
 
 
-@pytest.mark.parametrize("name", FEATURES)
+def _through_a_view(turn: int) -> list[Any]:
+    """The list for one view. As smoke each feature goes through one of the two: the whole list in half the time."""
+    marks = [[pytest.mark.smoke] if number % 2 == turn else [] for number in range(len(FEATURES))]
+    return [pytest.param(name, marks=mark) for name, mark in zip(FEATURES, marks, strict=True)]
+
+
+@pytest.mark.parametrize("name", _through_a_view(0))
 def test_feature_through_the_sync_view(
     name: str, page: Any, browser: Browser, loop_thread: LoopThread, site: Any, tmp_path: Path
 ) -> None:
     _driven(FEATURES[name](Coat(sync_view(page, loop_thread)), site, tmp_path))
 
 
-@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("name", _through_a_view(1))
 def test_feature_through_the_async_view(
     name: str, page: Any, browser: Browser, loop_thread: LoopThread, site: Any, tmp_path: Path
 ) -> None:

@@ -90,8 +90,9 @@ ANYIO = """
 TESTS, SESSIONS = 12, 13
 
 
-@pytest.mark.smoke
-@pytest.mark.parametrize("workers", [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="two workers")])
+@pytest.mark.parametrize(
+    "workers", [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="two workers", marks=pytest.mark.smoke)]
+)
 def test_every_kind_of_test_gets_its_page_and_every_session_is_deleted(
     suite: Suite, workspace: Workspace, workers: tuple[str, ...]
 ) -> None:
