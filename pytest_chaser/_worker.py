@@ -250,8 +250,7 @@ class Worker:
         """Fail the test that passed if a handler of one of its pages went wrong and no navigation has said so."""
         for loan in self._loans:
             if loan.opened is not None:
-                engine.loop.run(loan.opened.page.heard())
-                engine.loop.call(loan.opened.page.raise_fault)
+                engine.loop.run(loan.opened.page.raise_fault_of_ended())
 
     def give_back(self, engine: Engine) -> None:
         """Take the running test's sessions back; what takes time is done beside the next test."""

@@ -106,7 +106,7 @@ EXPECTED = {
 HIDDEN = {
     "abandon", "close_page", "create", "dispatched", "fault", "frameManager", "handler_ended", "handler_started",
     "isolation_notice", "left", "listen", "lost", "move_to", "new_page", "observer", "open", "opened_pages",
-    "raise_fault", "state", "stopped", "heard", "connection", "guard", "Events", "PaperFormats",
+    "raise_fault", "state", "stopped", "raise_fault_of_ended", "connection", "guard", "Events", "PaperFormats",
 }  # fmt: skip
 
 _BUILTINS = {"str", "int", "float", "bool", "bytes", "dict", "list", "tuple", "set", "object", "None", "type"}

@@ -109,11 +109,12 @@ class Dispatch:
             faults, self._faults = self._faults, []
             raise faults[0]
 
-    async def heard(self) -> None:
-        """Wait until the outcome of every handler that has ended in a thread or loop of its own is known here."""
+    async def raise_fault_of_ended(self) -> None:
+        """Raise the oldest fault, once; those of handlers that have ended in a thread or loop of their own included."""
         ended = [task for task, outcome in self._handler_tasks.items() if _is_over(outcome)]
         if ended:
             await asyncio.wait(ended)
+        self.raise_fault()
 
     def _cancel_handlers(self) -> None:
         for task in list(self._handler_tasks):

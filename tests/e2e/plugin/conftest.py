@@ -16,6 +16,11 @@ import pytest
 from pytest_chaser import ChaserClient, Session
 from pytest_chaser.emulator import EmulatorServer, EmulatorSettings
 
+WORKERS = pytest.mark.parametrize(
+    "workers", [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="two workers", marks=pytest.mark.smoke)]
+)
+"""Run the test in one process and on two workers; the other Pythons take the latter."""
+
 # What a page of a test shows without a server: `data:` pages have no origin, so these suites need none.
 PAGE = "data:text/html,<title>Shop</title><body style='background:%23c00;margin:0'><h1>Shop</h1>"
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .conftest import WORKERS
+
 if TYPE_CHECKING:
     from .conftest import Suite, Workspace
 
@@ -57,9 +59,7 @@ def wait_until_settled(workspace: Workspace) -> None:
     workspace.assert_settled()
 
 
-@pytest.mark.parametrize(
-    "workers", [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="two workers", marks=pytest.mark.smoke)]
-)
+@WORKERS
 def test_sigterm_still_settles_the_account_and_still_kills(
     suite: Suite, workspace: Workspace, workers: tuple[str, ...]
 ) -> None:

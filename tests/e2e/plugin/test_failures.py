@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
+from .conftest import WORKERS
 
 if TYPE_CHECKING:
     from .conftest import Suite, Workspace
@@ -96,9 +96,7 @@ def pictures_in_html(report: Path) -> dict[str, bytes]:
     return found
 
 
-@pytest.mark.parametrize(
-    "workers", [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="two workers", marks=pytest.mark.smoke)]
-)
+@WORKERS
 def test_each_failing_phase_leaves_a_picture_of_its_page(
     suite: Suite, workspace: Workspace, workers: tuple[str, ...]
 ) -> None:

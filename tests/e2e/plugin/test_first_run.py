@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
+from .conftest import WORKERS
 
 if TYPE_CHECKING:
     from .conftest import Suite, Workspace
@@ -90,9 +90,7 @@ ANYIO = """
 TESTS, SESSIONS = 12, 13
 
 
-@pytest.mark.parametrize(
-    "workers", [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="two workers", marks=pytest.mark.smoke)]
-)
+@WORKERS
 def test_every_kind_of_test_gets_its_page_and_every_session_is_deleted(
     suite: Suite, workspace: Workspace, workers: tuple[str, ...]
 ) -> None:

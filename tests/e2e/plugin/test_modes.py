@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .conftest import WORKERS
+
 if TYPE_CHECKING:
     from .conftest import Api, Suite, Workspace
 
@@ -44,9 +46,7 @@ def test_cloud_mode_without_a_key_stops_before_collection(suite: Suite) -> None:
     assert "collected" not in result.stdout.str()
 
 
-@pytest.mark.parametrize(
-    "workers", [pytest.param((), id="alone", marks=pytest.mark.smoke), pytest.param(("-n", "2"), id="two workers")]
-)
+@WORKERS
 def test_after_a_refused_key_no_test_asks_again(
     suite: Suite, serve: Callable[..., Api], workers: tuple[str, ...]
 ) -> None:
