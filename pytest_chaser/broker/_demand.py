@@ -8,6 +8,7 @@ class Demand:
 
     def __init__(self) -> None:
         self._total = 0
+        self._counted: set[str] = set()
         self._started: set[str] = set()
         self._asked: set[str] = set()
         self._about_to_ask: dict[str, str] = {}
@@ -22,6 +23,7 @@ class Demand:
 
         Until its holder asks, or starts another test, the session it is about to ask for is still needed.
         """
+        self._counted.add(test)
         self._started.add(test)
         if holder is not None:
             self._about_to_ask.pop(holder, None)
@@ -32,8 +34,12 @@ class Demand:
         """Take a request for a session, for a test or for none."""
         self._about_to_ask.pop(holder, None)
         if test is not None:
-            self._started.add(test)
+            self._counted.add(test)
             self._asked.add(test)
+
+    def has_started(self, test: str) -> bool:
+        """Return whether a worker has said that the test runs; one that is prepared for has only asked."""
+        return test in self._started
 
     def gone(self, holder: str) -> None:
         """Forget what a holder was about to ask for."""
@@ -50,7 +56,7 @@ class Demand:
     @property
     def remaining(self) -> int:
         """Tests that have not started and will."""
-        return 0 if self._ended else max(0, self._total - len(self._started))
+        return 0 if self._ended else max(0, self._total - len(self._counted))
 
     @property
     def about_to_ask(self) -> int:
@@ -59,5 +65,5 @@ class Demand:
 
     @property
     def counted(self) -> int:
-        """Tests that have started so far."""
-        return len(self._started)
+        """Tests that have started or asked so far."""
+        return len(self._counted)

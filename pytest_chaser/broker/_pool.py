@@ -75,6 +75,8 @@ class Pool:
         Cancelling removes the request; a session that was granted in the same moment is deleted.
         """
         self.refusals.raise_if_final()
+        # What a worker asks for ahead and what it says of its tests come by two ways: the start may be told first.
+        ahead = ahead and not (test is not None and self.demand.has_started(test))
         self.demand.asked(test, holder.key)
         request = Request(holder, test, spec, self._clock(), ahead, self.quota.refusals)
         self._queue.add(request)

@@ -61,25 +61,24 @@ class Provisioner:
 
         Raises what the POST met, after the limits and refusals have learned from it.
         """
+        sent_at, open_before = self._clock(), self._stock.proven
         try:
             session = await self._upstream.create(slot.spec)
         except BaseException as error:
             # Whatever it was: nobody would ever free this place, and the broker could not end.
             self._stock.drop(slot)
-            if isinstance(error, ChaserError):
-                self._learn(slot, error)
+            if isinstance(error, QuotaExceeded):
+                self._refusals.last = str(error)
+                # A delete that was confirmed since may have made its place after this POST was judged.
+                open_now = max(open_before, self._stock.proven)
+                self._quota.refused(open_now, self._clock(), error.retry_after, sent_at)
+            elif isinstance(error, ChaserError) and not _was_never_sent(error):
+                self._refusals.note(error, slot.spec)
             raise
         self._refusals.succeeded(slot.spec)
         wanted = self._stock.created(slot, session)
-        self._quota.accepted(self._stock.proven, self._clock())
+        self._quota.accepted(self._stock.proven, self._clock(), sent_at)
         return session if wanted else None
-
-    def _learn(self, slot: Slot, error: ChaserError) -> None:
-        if isinstance(error, QuotaExceeded):
-            self._refusals.last = str(error)
-            self._quota.refused(self._stock.proven, self._clock(), error.retry_after)
-        elif not _was_never_sent(error):
-            self._refusals.note(error, slot.spec)
 
     async def _provision(self, slot: Slot, listener: Listener) -> None:
         try:

@@ -23,6 +23,8 @@ from ._waits import blocked_for_ever
 logger = logging.getLogger(__name__)
 
 _LEAST_LIFE = 30.0
+# A look-ahead may want dozens at once, and each one beyond an account's limit would be refused.
+_MOST_UNANSWERED = 8
 _LIFE_CHECK_INTERVAL = 1.0
 
 
@@ -107,8 +109,10 @@ class Steering:
         return None
 
     def _starts_enough(self) -> bool:
-        # Browsers that start together on this very machine all get ready late.
-        return self._settings.mode == "local" and len(self._stock.starting()) >= max(2, os.cpu_count() or 1)
+        if self._settings.mode == "local":
+            # Browsers that start together on this very machine all get ready late.
+            return len(self._stock.starting()) >= max(2, os.cpu_count() or 1)
+        return len(self._stock.posting()) >= _MOST_UNANSWERED
 
     def in_the_way(self, spec: Spec) -> Slot | None:
         """Return a session that nobody waits for and that keeps one that somebody waits for from being created."""

@@ -348,6 +348,7 @@ def test_the_account_limit_is_learned_and_never_tried_without_need() -> None:
     assert len(world.api.sessions) == 90
     pending_seconds = 90 * 20
     assert len(world.api.requests) < 2 * pending_seconds
+    assert world.api.posts() < 90 + 20, "a limit that was met is not run into again and again"
 
 
 def test_the_users_own_limit_is_kept_without_asking_for_more() -> None:
@@ -496,6 +497,16 @@ def test_a_session_prepared_ahead_yields_to_a_test_that_waits() -> None:
         world.pool.test_started("test_2", GW0)
         await ahead
 
+    play(story, max_sessions=1, workers=2)
+
+
+def test_a_session_asked_for_ahead_yields_no_longer_when_its_test_was_told_to_run_before() -> None:
+    async def story(world: World) -> None:
+        world.pool.test_started("test_1", GW0)
+        waiting = asyncio.create_task(world.acquire(GW0, "test_1", ahead=True))
+        assert (await asyncio.wait_for(waiting, 60)).id == "sess_0"
+
+    # The other worker has nothing and asks for nothing: what is only taken ahead is left to it.
     play(story, max_sessions=1, workers=2)
 
 
