@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 from pytest_chaser.cdp._browser import Browser, connect
 from pytest_chaser.cdp._loop import LoopThread
+from pytest_chaser.emulator import _watchdog
 
 STATIC = Path(__file__).parent / "site"
 
@@ -197,9 +199,20 @@ def _find_chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def chromium_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def browsers_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for profiles: browsers that run on one end when this process does, whatever way."""
+    folder = tmp_path_factory.mktemp("browsers")
+    command = [sys.executable, "-I", "-S", _watchdog.__file__, str(folder)]
+    watchdog = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    yield folder
+    watchdog.communicate(timeout=2 * _watchdog.PATIENCE)
+
+
+@pytest.fixture(scope="session")
+def chromium_url(browsers_folder: Path) -> Iterator[str]:
     """The CDP address of a Chromium with strict site isolation."""
-    profile = tmp_path_factory.mktemp("profile")
+    profile = browsers_folder / "profile"
+    profile.mkdir()
     environment = {name: value for name, value in os.environ.items() if name != "HOME"}
     arguments = [
         "--headless=new",
