@@ -221,6 +221,8 @@ def chromium_url(browsers_folder: Path) -> Iterator[str]:
         "--disable-gpu",
         "--no-first-run",
         "--site-per-process",
+        # Two web pages of the browser's own for every window, which nobody sees and which cost more than a test.
+        "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup",
         "--remote-debugging-port=0",
         f"--user-data-dir={profile}",
         "about:blank",
