@@ -31,8 +31,8 @@ class ProcessIdentity:
         return cls(pid, start_time(pid))
 
     def is_alive(self) -> bool:
-        """Return whether this very process still runs; a zombie does not."""
-        if self.pid <= 0 or not _exists(self.pid) or _is_zombie(self.pid):
+        """Return whether this very process still runs; one that is ending or a zombie does not."""
+        if self.pid <= 0 or not _exists(self.pid) or _is_over(self.pid):
             return False
         return self.started is None or start_time(self.pid) in (None, self.started)
 
@@ -79,10 +79,11 @@ def _exists_on_windows(pid: int) -> bool:
         kernel32.CloseHandle(handle)
 
 
-def _is_zombie(pid: int) -> bool:
-    # kill(pid, 0) succeeds for a process that ended and was not waited for.
+def _is_over(pid: int) -> bool:
+    # kill(pid, 0) succeeds for a process that ended and was not waited for (state Z or X), and for one that is ending:
+    # it gives up its memory (`vsize`) before its connections, whose end is often the first that is seen of its own.
     fields = _stat_fields(pid)
-    return fields is not None and bool(fields) and fields[0] in ("Z", "X")
+    return fields is not None and len(fields) > 20 and (fields[0] in ("Z", "X") or fields[20] == "0")
 
 
 class PidWatch:
