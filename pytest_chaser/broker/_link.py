@@ -15,10 +15,9 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .._client import ChaserClient
 from .._exceptions import BrokerError
 from .._models import Session
 from ._account import RunSummary
@@ -26,6 +25,9 @@ from ._liveness import ProcessIdentity
 from ._process import start_broker
 from ._settings import BrokerSettings
 from ._wire import HOLDER_HEADER, Address, error_from_json
+
+if TYPE_CHECKING:
+    from .._client import ChaserClient
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +101,9 @@ class BrokerLink:
             self._ensure()
             assert self._address is not None
             if self._client is None:
+                # Here, as few tests need it: httpx is as much to load as all else that a worker needs for its start.
+                from .._client import ChaserClient
+
                 self._client = ChaserClient(
                     self._address.token, self._address.url, headers={HOLDER_HEADER: self._holder_header()}
                 )

@@ -177,6 +177,9 @@ def _let_go() -> Callable[[], None]:
 def _serve(settings: BrokerSettings, key: str | None, starter: ProcessIdentity) -> None:
     import asyncio
 
+    # httpx loads both where they are installed, for what a broker never does, while the first test waits for it.
+    for name in ("click", "trio"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     from ._main import serve
 
     upstream = _local_upstream(settings) if settings.mode == "local" else _cloud_upstream(settings, key)
