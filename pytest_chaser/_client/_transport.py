@@ -102,9 +102,11 @@ class AsyncTransport:
                 response = await self._client.send(attempt.request(self._client, attempt.trace_async), stream=True)
                 attempt.begin(response)
                 try:
-                    async for chunk in response.aiter_bytes():
-                        if attempt.add(chunk):
-                            break
+                    with anyio.CancelScope() as reading:
+                        async for chunk in response.aiter_bytes():
+                            if attempt.add(chunk):
+                                # Ends the generators from within; a `break` would abandon them, and trio warn of it.
+                                reading.cancel()
                 finally:
                     await response.aclose()
             except httpx.HTTPError as error:

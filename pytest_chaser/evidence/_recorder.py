@@ -59,6 +59,7 @@ class Recorder:
         self.network = NetworkLog(clock)
         self._handlers: list[tuple[Session, str, Callable[[dict[str, Any]], None]]] = []
         self._tasks: set[asyncio.Future[Any]] = set()
+        self.detached = False
         self.reset()
 
     def reset(self) -> None:
@@ -104,6 +105,7 @@ class Recorder:
 
     def detach(self) -> None:
         """Stop to listen; what was recorded stays."""
+        self.detached = True
         for client, event, handler in self._handlers:
             with contextlib.suppress(KeyError, ValueError):
                 client.remove_listener(event, handler)

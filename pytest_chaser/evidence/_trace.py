@@ -131,9 +131,9 @@ class Tracer:
             self._thin_out()
 
     def _acknowledge(self, frame_number: int) -> None:
-        self._recorder.spawn(
-            self._recorder.client.send("Page.screencastFrameAck", {"sessionId": frame_number}),
-        )
+        # Nobody waits for a next frame then, and the loop may be at its end.
+        if not self._recorder.detached:
+            self._recorder.spawn(self._recorder.client.send("Page.screencastFrameAck", {"sessionId": frame_number}))
 
     def _thin_out(self) -> None:
         before = len(self.frames)

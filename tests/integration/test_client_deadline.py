@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import threading
@@ -16,6 +17,7 @@ import trio
 
 from pytest_chaser import (
     ApiConnectionError,
+    ApiProtocolError,
     ApiTimeout,
     AsyncChaserClient,
     ChaserClient,
@@ -124,6 +126,21 @@ def test_an_attempt_takes_no_longer_than_its_timeout(
     assert 0.4 < time.monotonic() - started < 3
     assert caught.value.sent
     assert len(server.requests) == 1
+
+
+@each_face
+def test_an_answer_without_end_is_given_up_and_nothing_is_left_half_read(
+    call: Callable[..., Any], serve: Callable[..., Server]
+) -> None:
+    # Chunks after which nothing is pending: what reads them is left between two of them.
+    piece = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
+    server = serve(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", piece)
+
+    with pytest.raises(ApiProtocolError, match="larger than 16777216 bytes"):
+        call(server.url, "get", "sess_1", timeout=30.0)
+
+    # An abandoned generator would be a warning now, of trio's, and an error with it.
+    gc.collect()
 
 
 @each_face

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pytest_chaser.evidence._options import EvidenceOptions
 from pytest_chaser.evidence._recorder import Recorder
 from pytest_chaser.evidence._records import BoundedLog
 from pytest_chaser.evidence._seen import Console, Network
+from pytest_chaser.evidence._trace import _FRAME_PAUSE, Tracer
 
 
 class ScriptedSession(EventEmitter):
@@ -174,6 +176,22 @@ def test_a_detached_recorder_hears_nothing(client: ScriptedSession, recorder: Re
     recorder.detach()
     say(client, "too late")
     assert not list(recorder.console)
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_a_frame_is_acknowledged_unless_nobody_waits_for_a_next_one(
+    client: ScriptedSession, recorder: Recorder, tmp_path: Path, detached: bool
+) -> None:
+    tracer = recorder.tracer = Tracer(recorder, tmp_path)
+
+    async def frame() -> None:
+        tracer._on_frame({"data": base64.b64encode(b"jpeg").decode(), "sessionId": 1})
+        if detached:
+            recorder.detach()
+        await asyncio.sleep(3 * _FRAME_PAUSE)
+
+    asyncio.run(frame())
+    assert ("Page.screencastFrameAck" in client.sent) is not detached
 
 
 def test_long_arguments_are_shortened(recorder: Recorder) -> None:
