@@ -127,7 +127,7 @@ def play(server: Serving, folder: Path, arguments: tuple[str, ...], act: Act) ->
 def test_a_server_does_not_grow(serving: Serving, tmp_path: Path) -> None:
     started = time.monotonic()
     sizes: list[Size] = []
-    while not sizes or time.monotonic() - started < 60 * MINUTES:
+    while len(sizes) < 2 or time.monotonic() - started < 60 * MINUTES:
         for number, (_, arguments, act) in enumerate(MIX):
             play(serving, tmp_path / f"{len(sizes)}-{number}", arguments, act)
         if sizes:
@@ -135,5 +135,4 @@ def test_a_server_does_not_grow(serving: Serving, tmp_path: Path) -> None:
             wait_until(lambda: not grown(sizes[0], size_of(serving)), 10, lambda: grown(sizes[0], size_of(serving)))
         sizes.append(size_of(serving))
         print(f"{(time.monotonic() - started) / 60:5.1f} min, round {len(sizes)}: {sizes[-1]}", flush=True)
-    assert len(sizes) > 1
     assert sizes[-1].megabytes - sizes[0].megabytes < 20
