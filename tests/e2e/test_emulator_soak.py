@@ -1,4 +1,4 @@
-"""One embedded server under the mix of this suite for a long time: it is as small at the end as after the first round.
+"""One embedded server under the crash suite's mix for a long time: at the end it is as small as after the first round.
 
 `CHASER_TEST_SOAK_MINUTES` says how long, in minutes; with `-s` each round prints a line.
 """
@@ -18,11 +18,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ..serving import Serving, start
-from . import acts
-from .runs import wait_until
-from .scenario import Act, Stage, lets_go
-from .trees import PAGES
+from .crash import acts
+from .crash.runs import wait_until
+from .crash.scenario import Act, Stage, lets_go
+from .crash.trees import PAGES
+from .serving import Serving, start
 
 MINUTES = float(os.environ.get("CHASER_TEST_SOAK_MINUTES", "3"))
 XDIST = ("-n", "2")
