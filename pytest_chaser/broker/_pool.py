@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 _MOST_FAILURES = 2
 # A service that answers later than this is not waited for: its sessions would all be late.
 _FIRST_ANSWER_PATIENCE = 2.0
+# Tests that wait for each other find out soon whether the account has one more place for them.
+_DEADLOCK_TRIAL = 3.0
 
 
 class Pool:
@@ -261,7 +263,10 @@ class Pool:
             self.stock.give_up(slot)
         blocked = self._steering.deadlocked()
         if blocked is not None:
-            blocked.fail(deadlock_error(blocked, self.stock, self.quota.limit))
+            if self._steering.is_proven(blocked):
+                blocked.fail(deadlock_error(blocked, self.stock, self.quota.limit))
+            else:
+                self.quota.try_higher_by(self._clock() + _DEADLOCK_TRIAL)
         self._schedule()
         self._note_emptiness()
 

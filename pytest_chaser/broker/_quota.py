@@ -77,6 +77,10 @@ class Quota:
         self._probe_interval = _FIRST_PROBE
         self._probe_at = now
 
+    def try_higher_by(self, moment: float) -> None:
+        """Let the next trial of more be due at `moment` at the latest: somebody needs to know."""
+        self._probe_at = min(self._probe_at, moment)
+
     def next_change(self, now: float) -> float | None:
         """Return the seconds until a later time alone allows more, or None if it never does."""
         times = [self._blocked_until] if now < self._blocked_until else []

@@ -143,15 +143,16 @@ class Steering:
         return surplus
 
     def deadlocked(self) -> Request | None:
-        """Return the request to fail because every session is held by a test that waits for a further one."""
+        """Return the request to fail if every session is held by a test that waits for a further one."""
         if not self.is_full():
             return None
-        request = blocked_for_ever(self.queue.urgent(), self._stock, kept=self._settings.scope == "worker")
-        if request is None:
-            return None
-        # A learned limit may be somebody else's doing: it is tried once more before it is taken for a wall.
+        return blocked_for_ever(self.queue.urgent(), self._stock, kept=self._settings.scope == "worker")
+
+    def is_proven(self, deadlocked: Request) -> bool:
+        """Return whether more places are out of the question, and not only for now."""
         known_for_sure = self._quota.ceiling is not None and self._stock.open_now >= self._quota.ceiling
-        return request if known_for_sure or self._quota.refusals >= request.refusals_before + 2 else None
+        # A learned limit may be somebody else's doing: it is tried once more before it is taken for a wall.
+        return known_for_sure or self._quota.refusals >= deadlocked.refusals_before + 2
 
     def next_change(self) -> float | None:
         """Return the seconds until time alone may change a decision, or None if it cannot."""

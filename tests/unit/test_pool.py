@@ -472,6 +472,20 @@ def test_a_learned_limit_is_tried_again_before_a_deadlock_is_declared() -> None:
     play(story, Api(quota=1))
 
 
+def test_a_limit_that_was_met_often_is_not_left_alone_while_tests_wait_for_each_other() -> None:
+    async def story(world: World) -> None:
+        await world.acquire(GW0, "test_a")
+        for _ in range(9):
+            world.pool.quota.refused(1, world.pool._clock(), 1.0, world.pool._clock() + 1e-6)
+            await asyncio.sleep(2)
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(QuotaExceeded, match="each wait for one more"):
+            await world.acquire(GW0, "test_a")
+        assert asyncio.get_running_loop().time() - started < 15
+
+    play(story, Api(quota=1))
+
+
 def test_a_foreign_session_that_ends_lets_the_waiting_test_go_on() -> None:
     async def story(world: World) -> None:
         world.api.create({"ttl_seconds": 60})
