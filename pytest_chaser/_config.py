@@ -138,7 +138,7 @@ OPTIONS: tuple[Option, ...] = (
         "slowmo",
         p.duration(low=-1e-9, unit="milliseconds", metavar="MS"),
         0.0,
-        "pause before each call to the page",
+        "pause before each input and navigation",
     ),
     Option("headed", p.switch(), False, "show the browser's window (local mode only)", flag=True),
     Option("call_timeout", p.duration(), 60.0, "ceiling for calls to the browser that have no timeout", cli=False),
