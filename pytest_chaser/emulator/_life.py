@@ -105,6 +105,10 @@ class Life:
             self._store.mark_error(session, f"browser_failed: {error}")
             return
         self._machines[session.id] = machine
+        if not session.status.is_open:
+            # Cancelled in vain: `asyncio.wait_for` before Python 3.12 drops a cancellation that comes at the moment
+            # when what it waits for is there. Whoever ends the session waits for this start, and ends the machine.
+            return
         machine.on_exit = lambda reason: self._store.mark_error(session, f"browser_failed: {reason}")
         if ready_at > loop.time():
             await asyncio.sleep(ready_at - loop.time())
@@ -127,9 +131,16 @@ class Life:
             starting = None
         elif starting is not None:
             starting.cancel()
-        task = asyncio.ensure_future(_finish(starting, machine))
+        task = asyncio.ensure_future(self._finish(session_id, starting, machine))
         self._ending[session_id] = task
         task.add_done_callback(lambda _: self._ending.pop(session_id, None))
+
+    async def _finish(self, session_id: str, starting: asyncio.Task[None] | None, machine: Machine | None) -> None:
+        if starting is not None:
+            await asyncio.wait([starting])
+            machine = machine or self._machines.pop(session_id, None)
+        if machine is not None:
+            await machine.close()
 
     def _set_timer(self) -> None:
         delay = self._store.next_expiry()
@@ -147,10 +158,3 @@ class Life:
         self._timer = None
         self._store.expire_due()
         self._set_timer()
-
-
-async def _finish(starting: asyncio.Task[None] | None, machine: Machine | None) -> None:
-    if starting is not None:
-        await asyncio.wait([starting])
-    if machine is not None:
-        await machine.close()
