@@ -10,6 +10,8 @@ from .._models import Session, utc_now
 
 SHORTEST, LONGEST, API_DEFAULT_TTL = 60, 3600, 1800
 _SPREAD = 600
+# Whoever asks for no life gets the API's default: the one that most sessions of others have.
+_CLEAR_OF_DEFAULT = 5
 _DEFAULTS = {"test": 1200, "worker": 1800}
 _LOCAL_DEFAULT = 3000
 
@@ -20,7 +22,8 @@ def default_ttl(mode: str, scope: str) -> int:
 
 
 class Lifetimes:
-    """Hands out a `ttl_seconds` for each POST: the wanted seconds plus 0 to 599, none twice while there are others.
+    """Hands out a `ttl_seconds` for each POST: the wanted seconds plus 0 to 599, none twice while there are others, and
+    none near the API's default.
 
     The TTL is the only mark of ours that a listed session shows; a different one each time tells the session of a lost
     answer from those of others who use the workspace. Near the longest TTL the API allows there is less room.
@@ -36,12 +39,14 @@ class Lifetimes:
         base = max(SHORTEST, min(wanted, LONGEST))
         for fresh in (False, True):
             if fresh or base not in self._offsets:
-                self._offsets[base] = list(range(min(_SPREAD, LONGEST - base + 1)))
+                offsets = range(min(_SPREAD, LONGEST - base + 1))
+                self._offsets[base] = [
+                    offset for offset in offsets if abs(base + offset - API_DEFAULT_TTL) > _CLEAR_OF_DEFAULT
+                ]
                 self._shuffle(self._offsets[base])
                 self._used -= {base + offset for offset in self._offsets[base]} if fresh else set()
-            offsets = self._offsets[base]
-            while offsets:
-                ttl = base + offsets.pop()
+            while self._offsets[base]:
+                ttl = base + self._offsets[base].pop()
                 if ttl not in self._used:
                     self._used.add(ttl)
                     return ttl

@@ -14,10 +14,19 @@ NOON = datetime(2026, 6, 13, 12, tzinfo=timezone.utc)
 
 def test_no_two_posts_ask_for_the_same_life_while_there_are_others() -> None:
     lifetimes = Lifetimes()
-    asked = [lifetimes.next(1200) for _ in range(600)]
+    asked = [lifetimes.next(2000) for _ in range(600)]
     assert len(set(asked)) == 600
-    assert min(asked) == 1200
-    assert max(asked) == 1799
+    assert min(asked) == 2000
+    assert max(asked) == 2599
+
+
+@pytest.mark.parametrize("wanted", [1200, 1800])
+def test_no_life_is_near_the_one_that_others_have_who_ask_for_none(wanted: int) -> None:
+    lifetimes = Lifetimes()
+    asked = [lifetimes.next(wanted) for _ in range(590)]
+    assert len(set(asked)) == 590
+    assert all(abs(life - 1800) > 5 for life in asked)
+    assert wanted <= min(asked) <= max(asked) < wanted + 600
 
 
 def test_when_all_lives_are_used_up_they_are_used_again() -> None:
