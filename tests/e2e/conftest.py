@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +19,8 @@ import pytest
 
 from pytest_chaser.cdp._browser import Browser, connect
 from pytest_chaser.cdp._loop import LoopThread
-from pytest_chaser.emulator import _watchdog
+from pytest_chaser.emulator._phone import ADDRESS_BAR_PAGES
+from pytest_chaser.emulator._profiles import ProfileRoot
 
 STATIC = Path(__file__).parent / "site"
 
@@ -199,20 +199,17 @@ def _find_chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def browsers_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def profiles() -> Iterator[ProfileRoot]:
     """A folder for profiles: browsers that run on one end when this process does, whatever way."""
-    folder = tmp_path_factory.mktemp("browsers")
-    command = [sys.executable, "-I", "-S", _watchdog.__file__, str(folder)]
-    watchdog = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
-    yield folder
-    watchdog.communicate(timeout=2 * _watchdog.PATIENCE)
+    root = ProfileRoot()
+    yield root
+    root.close()
 
 
 @pytest.fixture(scope="session")
-def chromium_url(browsers_folder: Path) -> Iterator[str]:
+def chromium_url(profiles: ProfileRoot) -> Iterator[str]:
     """The CDP address of a Chromium with strict site isolation."""
-    profile = browsers_folder / "profile"
-    profile.mkdir()
+    profile = profiles.new_profile()
     environment = {name: value for name, value in os.environ.items() if name != "HOME"}
     arguments = [
         "--headless=new",
@@ -221,8 +218,7 @@ def chromium_url(browsers_folder: Path) -> Iterator[str]:
         "--disable-gpu",
         "--no-first-run",
         "--site-per-process",
-        # Two web pages of the browser's own for every window, which nobody sees and which cost more than a test.
-        "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup",
+        f"--disable-features={','.join(ADDRESS_BAR_PAGES)}",
         "--remote-debugging-port=0",
         f"--user-data-dir={profile}",
         "about:blank",
@@ -232,7 +228,8 @@ def chromium_url(browsers_folder: Path) -> Iterator[str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env={**environment, "HOME": str(profile)},
+        # A browser that is killed leaves its temporary folder, so that has to be in one that is removed.
+        env={**environment, "HOME": str(profile), "TMPDIR": str(profile)},
         start_new_session=True,
     )
     assert process.stderr is not None

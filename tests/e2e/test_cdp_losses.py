@@ -14,7 +14,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +22,7 @@ from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 
 from pytest_chaser._exceptions import CdpError, SessionLost
 from pytest_chaser.cdp import LoopThread, async_view, connect, sync_view
+from pytest_chaser.emulator._profiles import ProfileRoot
 
 TICK = 0.04
 
@@ -227,14 +227,15 @@ def test_an_async_test_is_told_of_a_loss_on_its_own_loop(relay: Relay, own_loop:
 
 @pytest.mark.parametrize("stage", ["call-pending", "navigation-pending"])
 def test_a_killed_browser_fails_what_is_pending_at_once(
-    own_loop: LoopThread, site: Any, tmp_path: Path, chromium_command: list[str], stage: str
+    own_loop: LoopThread, site: Any, profiles: ProfileRoot, chromium_command: list[str], stage: str
 ) -> None:
+    profile = str(profiles.new_profile())
     process = subprocess.Popen(
-        [*chromium_command, f"--user-data-dir={tmp_path}", "about:blank"],
+        [*chromium_command, f"--user-data-dir={profile}", "about:blank"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "HOME": str(tmp_path)},
+        env={**os.environ, "HOME": profile, "TMPDIR": profile},
         start_new_session=True,
     )
     assert process.stderr is not None
