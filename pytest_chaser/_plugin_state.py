@@ -143,7 +143,7 @@ class State:
         from ._signals import TerminationHandler
 
         if self._termination is None:
-            self._termination = TerminationHandler(self._terminate)
+            self._termination = TerminationHandler(self._terminate, self._at_the_browser)
             self._termination.install()
         if not self.config.pluginmanager.has_plugin("chaser-reports"):
             from .evidence import RunReports
@@ -256,6 +256,11 @@ class State:
 
             verb = "is" if left == 1 else "are"
             tell(self.config, f"chaser: waiting until {plural(left, 'session')} {verb} deleted")
+
+    def _at_the_browser(self) -> bool:
+        """Return whether this thread, the main one, runs a step of the connection's loop in its place."""
+        engine = self._worker.ready_engine() if self._worker is not None else None
+        return engine is not None and engine.loop.here()
 
     def _terminate(self) -> None:
         with contextlib.suppress(ChaserError):

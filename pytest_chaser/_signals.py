@@ -12,12 +12,18 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
+_MOMENT = 0.01
+
 
 class TerminationHandler:
-    """Runs `clean_up` on the first SIGTERM, then lets the signal do what it does."""
+    """Runs `clean_up` on the first SIGTERM, then lets the signal do what it does.
 
-    def __init__(self, clean_up: Callable[[], None]) -> None:
+    While `busy` says that the main thread is in the midst of what the cleaning up needs, the signal is sent again.
+    """
+
+    def __init__(self, clean_up: Callable[[], None], busy: Callable[[], bool] = lambda: False) -> None:
         self._clean_up = clean_up
+        self._busy = busy
         self._pid = os.getpid()
         self._installed = False
 
@@ -37,9 +43,15 @@ class TerminationHandler:
             self._installed = False
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        # A forked child has inherited the handler, but nothing to clean up.
+        owner = os.getpid() == self._pid
+        if owner and self._busy():
+            again = threading.Timer(_MOMENT, os.kill, (self._pid, number))
+            again.daemon = True
+            again.start()
+            return
         try:
-            # A forked child has inherited the handler, but nothing to clean up.
-            if os.getpid() == self._pid:
+            if owner:
                 self._clean_up()
         finally:
             signal.signal(number, signal.SIG_DFL)

@@ -29,6 +29,7 @@ _LOSS_GRACE = 0.1
 _CLOSE_PATIENCE = 1.5
 _DETACHED = "Target.detachedFromTarget"
 _CRASHED = "Inspector.targetCrashed"
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 # The ways of attaching to a target, all of which must give a flat session here.
 _ATTACHING = frozenset({"Target.attachToTarget", "Target.setAutoAttach"})
 
@@ -155,7 +156,11 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         self._ending = False
         self._operations = Operations(self._loop)
         self._heartbeat = Heartbeat(
-            websocket, lambda: self.call("Browser.getVersion", None, None), on_tick=self._operations.sweep, tick=tick
+            websocket,
+            lambda: self.call("Browser.getVersion", None, None),
+            waiting=lambda: bool(self._calls) or self._operations.busy,
+            on_tick=self._tick,
+            tick=tick,
         )
         self._pulse = self._loop.create_task(self._watch())
         self._ender: asyncio.Task[None] | None = None
@@ -182,7 +187,7 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         if session_id is not None:
             message["sessionId"] = session_id
         try:
-            text = json.dumps(message, separators=(",", ":"))
+            text = _to_json(message)
         except (TypeError, ValueError) as error:
             return self.failed(error)
         call = _Call(self._calls, call_id, future, method, session_id)
@@ -234,12 +239,21 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
 
     def _received(self, data: bytes) -> None:
         try:
-            message = json.loads(data)
+            message = json.loads(data.decode())
         except ValueError:
             self._how = "it sent a message that is not JSON"
             self._websocket.drop()
         else:
             self._dispatch(message)
+
+    @property
+    def source(self) -> WebSocket:
+        """What a thread that waits for an answer may read."""
+        return self._websocket
+
+    def _tick(self) -> None:
+        self._operations.sweep()
+        self._websocket.take_back_late()
 
     async def _watch(self) -> None:
         try:

@@ -15,7 +15,7 @@ try:
 except ImportError:  # built without a compiler
     from websockets.utils import apply_mask
 
-_FIN, _RESERVED, _MASKED = 0x80, 0x70, 0x80
+_FIN, _RESERVED, _MASKED, _CONTROL = 0x80, 0x70, 0x80, 0x08
 _LONGEST_CONTROL = 125
 
 
@@ -47,12 +47,16 @@ def encode(opcode: Opcode, data: bytes) -> bytes:
 
 
 class Decoder:
-    """Takes bytes as they come. `messages` and `pings` fill up with whole ones; `close` is what a close frame said."""
+    """Takes bytes as they come. `messages` and `pings` fill up with whole ones; `close` is what a close frame said.
+
+    `control_bytes` is how many bytes of what came belong to no message.
+    """
 
     def __init__(self) -> None:
         self.messages: list[bytes] = []
         self.pings: list[bytes] = []
         self.close: tuple[int, str] | None = None
+        self.control_bytes = 0
         self._buffer = bytearray()
         self._needed = 2
         self._parts: list[bytes] = []
@@ -92,6 +96,8 @@ class Decoder:
                 break
             if second & _MASKED:
                 raise ProtocolError("a masked frame")
+            if source[at] & _CONTROL:
+                self.control_bytes += end - at
             self._take(source[at], bytes(source[start:end]))
             at = end
         return at

@@ -22,6 +22,7 @@ Job = tuple[Callable[[], Any], Done]
 
 _IDLE = 5.0
 _PATIENCE = 2.0
+_STAYING = contextlib.nullcontext()
 
 
 class Place(Protocol):
@@ -68,12 +69,12 @@ class HandlerThreads:
             self._jobs.append((handler, done))
             self._call_worker()
 
-    @contextlib.contextmanager
-    def blocking(self) -> Iterator[None]:
+    def blocking(self) -> contextlib.AbstractContextManager[None]:
         """Give way to other handlers while the current thread, if it is one of these, waits for the browser."""
-        if threading.current_thread() not in self._workers:
-            yield
-            return
+        return self._giving_way() if threading.current_thread() in self._workers else _STAYING
+
+    @contextlib.contextmanager
+    def _giving_way(self) -> Iterator[None]:
         with self._changed:
             self._active = False
             self._call_worker()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
+import math
 import os
-import sys
+import select
 import threading
+import time
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .._exceptions import CdpError, CdpTimeout
+from ._turns import NOT_NOW, TurnLoop
 from ._waiting_for_loop import wait_blocking
 
 logger = logging.getLogger(__name__)
@@ -21,6 +25,21 @@ T = TypeVar("T")
 _CLOSED = "the browser's connection has been closed: the run is over"
 _CLOSE_PATIENCE = 5.0
 _CANCEL_PATIENCE = 2.0
+# Seconds in which a thread that waits reads by itself.
+_ATTENTION = 0.005
+
+
+class Source(Protocol):
+    """A socket of the loop's that another thread may read for a while. All is called as a step of the loop."""
+
+    def lend(self) -> select.poll | None:
+        """Let the loop read no more, and return what tells of something to read; None for a socket that cannot."""
+
+    def read(self) -> bool:
+        """Read what is there, without waiting; False if that is for the loop to do."""
+
+    def take_back(self) -> None:
+        """Let the loop read again. Idempotent."""
 
 
 class LoopThread:
@@ -32,7 +51,7 @@ class LoopThread:
 
     def __init__(self, name: str = "chaser-cdp") -> None:
         self._pid = os.getpid()
-        self._loop = asyncio.new_event_loop()
+        self._loop = TurnLoop()
         self._loop.set_exception_handler(_log_unhandled)
         self._closed = False
         started = threading.Event()
@@ -56,8 +75,8 @@ class LoopThread:
         return self._loop
 
     def here(self) -> bool:
-        """Return whether the caller runs on this very thread."""
-        return threading.current_thread() is self._thread
+        """Return whether the caller runs on this very thread, or in its place."""
+        return threading.current_thread() is self._thread or self._loop.has_guest_here()
 
     def submit(
         self, coro: Coroutine[Any, Any, T], future: concurrent.futures.Future[T] | None = None
@@ -70,7 +89,8 @@ class LoopThread:
             future = concurrent.futures.Future()
         try:
             self._check()
-            self._loop.call_soon_threadsafe(self._start, coro, future)
+            if self._loop.step(self._start, coro, future) is NOT_NOW:
+                self._loop.call_soon_threadsafe(self._start, coro, future)
         except CdpError:
             coro.close()
             raise
@@ -83,7 +103,7 @@ class LoopThread:
         if future.cancelled():
             coro.close()
             return
-        task = _eager_task(self._loop, _carry(coro, future))
+        task = self._loop.begin(_carry(coro, future))
         if task.done():
             return
 
@@ -132,10 +152,29 @@ class LoopThread:
                 done.set_exception(error)
 
         try:
-            self._loop.call_soon_threadsafe(run)
+            if self._loop.step(run) is NOT_NOW:
+                self._loop.call_soon_threadsafe(run)
         except RuntimeError:
             raise CdpError(_CLOSED) from None
         return wait_blocking(done)
+
+    def attend(self, source: Source, done: Callable[[], bool]) -> None:
+        """Read in this thread what comes from `source` within a few milliseconds, or until it is `done`.
+
+        A browser on the same machine answers within that time. A slower answer is left to the loop.
+        """
+        poll = None if done() else self._loop.step(source.lend)
+        if poll is None or poll is NOT_NOW:
+            return
+        try:
+            until = time.monotonic() + _ATTENTION
+            while not done() and (remaining := until - time.monotonic()) > 0:
+                if not poll.poll(math.ceil(remaining * 1000)) or self._loop.step(source.read) is not True:
+                    break
+        finally:
+            if self._loop.step(source.take_back) is NOT_NOW:
+                with contextlib.suppress(RuntimeError):  # the loop has ended
+                    self._loop.call_soon_threadsafe(source.take_back)
 
     def close(self) -> None:
         """Cancel what still runs and end the thread. Idempotent; in a forked child it does nothing."""
@@ -154,13 +193,6 @@ class LoopThread:
             )
         if self._closed:
             raise CdpError(_CLOSED)
-
-
-def _eager_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Start a task in this very step where Python can: a call is then on the wire one turn of the loop earlier."""
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(coro, loop=loop, eager_start=True)
-    return loop.create_task(coro)
 
 
 async def _carry(coro: Coroutine[Any, Any, T], future: concurrent.futures.Future[T]) -> None:

@@ -72,6 +72,11 @@ class Operations:
             self._running.discard(operation)
             _current.reset(token)
 
+    @property
+    def busy(self) -> bool:
+        """Whether any operation runs."""
+        return bool(self._running)
+
     @staticmethod
     def current() -> Operation | None:
         """Return the operation that runs here and now."""

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 _END = object()
 # Work that promises to end by a timeout of its own.
 _KEEPS_TIME = ("waitFor", "wait_for", "goto", "reload", "goBack", "goForward", "setContent", "expect")
+_WAITING = (Locator, _Assertions)
 
 
 class Attribute(enum.Enum):
@@ -183,6 +184,7 @@ class ViewContext:
         try:
             self.loop.submit(self.perform(work, name, target, self._origin()), future)
             with self.threads.blocking():
+                self.loop.attend(self.connection.source, future.done)
                 outcome = self.out(wait_blocking(future))
         except BaseException as error:
             # An interrupt may strike anywhere in here.
@@ -201,7 +203,7 @@ class ViewContext:
         result = work()
         if not inspect.isawaitable(result):
             return result
-        keeps_time = name.startswith(_KEEPS_TIME) or isinstance(target, Locator | _Assertions)
+        keeps_time = name.startswith(_KEEPS_TIME) or isinstance(target, _WAITING)
         guarded = self.connection.guard(result, f"{type(target).__name__}.{name}", keeps_time=keeps_time)
         observer = self.page.observer
         if observer is None or origin is None:

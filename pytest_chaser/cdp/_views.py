@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Generator
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -56,14 +57,14 @@ class View:
             return context.handle
         kind = attribute_kind(type(target), name)
         if kind is Attribute.METHOD:
-            return self._chaser_method(name, getattr(target, name))
+            return types.MethodType(_method(type(self), type(target), name), self)
         if name in EXPECTATIONS and not hasattr(target, name):
             return functools.partial(self._chaser_expect, name)
         if kind is Attribute.COMPUTED:
             return context.out(context.here(lambda: getattr(target, name)))
         value = getattr(target, name)
         if callable(value) and not isinstance(value, type) and not is_live(type(value)):
-            return self._chaser_method(name, value)
+            return functools.wraps(value)(functools.partial(self._chaser_call, name))
         return context.out(value)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -101,17 +102,29 @@ class View:
             "out of it (title(), url, cookies(), evaluate()) and pass that on"
         )
 
-    def _chaser_method(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    @staticmethod
+    def _chaser_method(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function that is this kind of views' method of that name; `method` is the object's own."""
+        raise NotImplementedError
+
+    def _chaser_call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
     def _chaser_expect(self, name: str, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    def _chaser_work(self, name: str, method: Callable[..., Any], args: Any, kwargs: Any) -> functools.partial[Any]:
+    def _chaser_work(self, name: str, args: Any, kwargs: Any) -> functools.partial[Any]:
         context, target = self._chaser_context, self._chaser_target
+        method = getattr(target, name)
+        if not args and not kwargs:
+            return functools.partial(method)
         return functools.partial(
             method, *context.arguments(target, name, args), **context.arguments(target, name, kwargs)
         )
+
+    def _chaser_registers(self, name: str, args: Any, kwargs: Any) -> bool:
+        """Whether a call is the decorator form of a registration, `@page.on("dialog")`."""
+        return name in REGISTERING and len(args) == 1 and not kwargs and name != "remove_listener"
 
     def _chaser_decorator(self, name: str, event: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -135,23 +148,36 @@ class SyncView(View):
 
     __slots__ = ()
 
-    def _chaser_method(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        context, target = self._chaser_context, self._chaser_target
-
+    @staticmethod
+    def _chaser_method(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
-        def call(*args: Any, **kwargs: Any) -> Any:
+        def call(self: SyncView, /, *args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
-            if name in REGISTERING and len(args) == 1 and not kwargs and name != "remove_listener":
-                return self._chaser_decorator(name, args[0])
-            work = self._chaser_work(name, method, args, kwargs)
-            if context.loop.here():
-                return context.out(_at_once(work(), name))
-            return context.block(work, name, target)
+            return self._chaser_call(name, *args, **kwargs)
 
         return call
 
+    def _chaser_call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        if self._chaser_registers(name, args, kwargs):
+            return self._chaser_decorator(name, args[0])
+        context, work = self._chaser_context, self._chaser_work(name, args, kwargs)
+        if context.loop.here():
+            return context.out(_at_once(work(), name))
+        return context.block(work, name, self._chaser_target)
+
     def _chaser_expect(self, name: str, *args: Any, **kwargs: Any) -> SyncExpectation:
         return SyncExpectation(self._chaser_context, expectation(self, name, args, kwargs))
+
+
+_methods: dict[tuple[type[Any], type[Any], str], Callable[..., Any]] = {}
+
+
+def _method(view: type[View], owner: type[Any], name: str) -> Callable[..., Any]:
+    method = _methods.get((view, owner, name))
+    if method is None:
+        method = _methods[view, owner, name] = view._chaser_method(name, getattr(owner, name))
+    return method
 
 
 def _at_once(result: Any, name: str) -> Any:
@@ -172,36 +198,42 @@ class AsyncView(View):
         return self
         yield
 
-    def _chaser_method(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        context, target = self._chaser_context, self._chaser_target
-
-        async def wait(work: Callable[[], Any]) -> Any:
-            __tracebackhide__ = True
-            if context.loop.here():
-                return context.out(await context.perform(work, name, target))
-            return context.out(await wait_async(context.start(work, name, target)))
-
+    @staticmethod
+    def _chaser_method(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         if inspect.iscoroutinefunction(method):
 
             @functools.wraps(method)
-            async def call(*args: Any, **kwargs: Any) -> Any:
+            async def call(self: AsyncView, /, *args: Any, **kwargs: Any) -> Any:
                 __tracebackhide__ = True
-                return await wait(self._chaser_work(name, method, args, kwargs))
+                return await self._chaser_wait(name, self._chaser_work(name, args, kwargs))
 
             return call
 
         @functools.wraps(method)
-        def call_plain(*args: Any, **kwargs: Any) -> Any:
+        def call_plain(self: AsyncView, /, *args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
-            if name in REGISTERING and len(args) == 1 and not kwargs and name != "remove_listener":
-                return self._chaser_decorator(name, args[0])
-            work = self._chaser_work(name, method, args, kwargs)
-            result = context.here(work)
-            # pyppeteer has started what it gives back as a future; only the waiting is left.
-            started = functools.partial(lambda *_args, **_kwargs: result, *work.args, **work.keywords)
-            return wait(started) if inspect.isawaitable(result) else context.out(result)
+            return self._chaser_call(name, *args, **kwargs)
 
         return call_plain
+
+    def _chaser_call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        if self._chaser_registers(name, args, kwargs):
+            return self._chaser_decorator(name, args[0])
+        work = self._chaser_work(name, args, kwargs)
+        result = self._chaser_context.here(work)
+        if not inspect.isawaitable(result):
+            return self._chaser_context.out(result)
+        # pyppeteer has started what it gives back as a future; only the waiting is left.
+        started = functools.partial(lambda *_args, **_kwargs: result, *work.args, **work.keywords)
+        return self._chaser_wait(name, started)
+
+    async def _chaser_wait(self, name: str, work: Callable[[], Any]) -> Any:
+        __tracebackhide__ = True
+        context, target = self._chaser_context, self._chaser_target
+        if context.loop.here():
+            return context.out(await context.perform(work, name, target))
+        return context.out(await wait_async(context.start(work, name, target)))
 
     def _chaser_expect(self, name: str, *args: Any, **kwargs: Any) -> AsyncExpectation:
         return AsyncExpectation(self._chaser_context, expectation(self, name, args, kwargs))

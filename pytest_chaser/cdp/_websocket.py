@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import os
 import secrets
+import select
 from collections import deque
 from collections.abc import Callable
 from typing import cast
@@ -14,6 +16,8 @@ from ._framing import Decoder, Opcode, ProtocolError, encode
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _LONGEST_HEAD = 65_536
+_READ_SIZE = 256 * 1024
+_LONGEST_LENT = 1.0
 
 
 class HandshakeError(Exception):
@@ -48,6 +52,7 @@ class WebSocket(asyncio.Protocol):
         self._on_end: Callable[[], None] | None = None
         self._error: BaseException | None = None
         self._received = 0
+        self._lent_at: float | None = None
 
     async def handshake(self, host: str, resource: str, headers: dict[str, str]) -> None:
         """Ask for the WebSocket; raises HandshakeError for any answer but the right one."""
@@ -86,9 +91,49 @@ class WebSocket(asyncio.Protocol):
         """Bytes received, and bytes that wait for the other side to take them: both change while anything moves."""
         return self._received, self._transport.get_write_buffer_size()
 
+    @property
+    def heard(self) -> tuple[int, int]:
+        """As `moved`, but without pings and pongs."""
+        received, unsent = self.moved
+        return received - (self._decoder.control_bytes if self._decoder is not None else 0), unsent
+
     def send_text(self, text: str) -> None:
         """Put one message on the wire; the socket is open."""
         self._transport.write(encode(Opcode.TEXT, text.encode()))
+
+    def lend(self) -> select.poll | None:
+        """Give the reading to the caller, who polls and then calls `read`; None for a socket that is not plain."""
+        if self._lent_at is not None or not self.open or self._transport.get_extra_info("sslcontext") is not None:
+            return None
+        self._lent_at = self._loop.time()
+        self._transport.pause_reading()
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return poll
+
+    def read(self) -> bool:
+        """Read what is there while the reading is lent; False if the loop has to look at it."""
+        if self._lent_at is None or self._transport.is_closing():
+            return False
+        try:
+            data = os.read(self._transport.get_extra_info("socket").fileno(), _READ_SIZE)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if data:
+            self.data_received(data)
+        return bool(data)
+
+    def take_back(self) -> None:
+        """End the lending."""
+        self._lent_at = None
+        self._transport.resume_reading()
+
+    def take_back_late(self) -> None:
+        """End a lending that should have ended long ago: an interrupt can strike where it would have been."""
+        if self._lent_at is not None and self._loop.time() - self._lent_at > _LONGEST_LENT:
+            self.take_back()
 
     def send_ping(self) -> None:
         """Ask for a sign of life. The pong is not waited for: its bytes are counted like any other."""
@@ -175,9 +220,12 @@ class WebSocket(asyncio.Protocol):
         if self._delivering or self._on_message is None:
             return
         if self._messages:
-            self._delivering = True
-            self._loop.call_soon(self._delivered)
-            self._on_message(self._messages.popleft())
+            message = self._messages.popleft()
+            if self._messages or self._closed.done():
+                self._delivering = True
+                self._loop.call_soon(self._delivered)
+            # Else nothing more is to be told in this step: further bytes, or the end, come in a later one.
+            self._on_message(message)
         elif self._closed.done() and self._on_end is not None:
             on_end, self._on_end = self._on_end, None
             on_end()

@@ -12,6 +12,8 @@ from pyee import EventEmitter
 
 _LIBRARIES = ("pyppeteer.", "pytest_chaser.cdp.")
 _PLAIN = (BaseException, enum.Enum, type, dict, str, bytes, int, float, list, tuple, set, frozenset)
+# Values that hold nothing live. Looked at in each call of a test, so not put together each time.
+_SCALARS = (str, bytes, int, float, type(None))
 _known: weakref.WeakKeyDictionary[type[Any], bool] = weakref.WeakKeyDictionary()
 
 
@@ -40,7 +42,7 @@ def convert(value: Any, one: Callable[[Any], Any]) -> Any:
 
     `one` returns its argument where there is nothing to convert.
     """
-    if isinstance(value, str | bytes | int | float | None):
+    if isinstance(value, _SCALARS):
         return value
     kind = type(value)
     if kind is dict:

@@ -809,7 +809,7 @@ class Coat:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._inner, name)
-        if inspect.isfunction(value) or isinstance(value, functools.partial):
+        if inspect.isroutine(value) or isinstance(value, functools.partial):
             return functools.partial(_plain_call if name in PLAIN else _call, value)
         if type(self._inner).__name__ == "SyncExpectation":
             return Done(_coated(value))

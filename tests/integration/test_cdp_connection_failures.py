@@ -392,6 +392,45 @@ def test_a_lost_connection_fails_what_is_pending_at_once(loss: Script, words: st
     run(scenario, limit=6)
 
 
+@pytest.mark.parametrize("stage", STAGES[1:])
+def test_a_relay_that_answers_pings_without_a_browser_behind_it_is_noticed(stage: str) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.greet()
+        while True:
+            await peer.call()
+
+    async def scenario() -> None:
+        async with endpoint(script) as url:
+            browser = await connect(url, connect_timeout=2, tick=TICK)
+            started = time.monotonic()
+            with pytest.raises(SessionLost, match="the other side keeps it up, but no answer came"):
+                await use(browser, stage)
+            assert time.monotonic() - started < 26 * TICK + 0.6
+            await browser.disconnect()
+
+    run(scenario, limit=6)
+
+
+def test_a_call_that_takes_long_is_not_cut_off_while_the_browser_answers() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.greet()
+        slow = (await peer.call())["id"]
+        for _ in range(4):
+            asked = await peer.call()
+            assert asked["method"] == "Browser.getVersion"
+            peer.send({"id": asked["id"], "result": {}})
+        peer.send({"id": slow, "result": {"value": "at last"}})
+        await peer.hang()
+
+    async def scenario() -> None:
+        async with endpoint(script) as url:
+            browser = await connect(url, connect_timeout=2, tick=TICK)
+            assert await browser.connection.send("Runtime.evaluate") == {"value": "at last"}
+            await browser.disconnect()
+
+    run(scenario, limit=6)
+
+
 def test_a_lost_connection_says_what_the_api_knows() -> None:
     async def explain() -> str:
         return "session s-7f3 was deleted through the API at 12:00"

@@ -17,6 +17,7 @@ class ScriptedWire:
         self.tick = 0
         self.open = True
         self.received = 0
+        self.pongs = 0
         self.unsent = 0
         self.pings: list[int] = []
         self.calls: list[int] = []
@@ -25,6 +26,10 @@ class ScriptedWire:
 
     @property
     def moved(self) -> tuple[int, int]:
+        return self.received + self.pongs, self.unsent
+
+    @property
+    def heard(self) -> tuple[int, int]:
         return self.received, self.unsent
 
     def send_ping(self) -> None:
@@ -36,7 +41,9 @@ class ScriptedWire:
         self.open = False
 
 
-def beat(wire: ScriptedWire, script: Callable[[int], None], ticks: int) -> Heartbeat:
+def beat(
+    wire: ScriptedWire, script: Callable[[int], None], ticks: int, *, waiting: Callable[[], bool] = lambda: False
+) -> Heartbeat:
     """Run the heartbeat for some ticks; `script` says what moves in each."""
 
     async def sleep(seconds: float) -> None:
@@ -46,7 +53,9 @@ def beat(wire: ScriptedWire, script: Callable[[int], None], ticks: int) -> Heart
             raise asyncio.CancelledError
         script(wire.tick)
 
-    heartbeat = Heartbeat(wire, lambda: wire.calls.append(wire.tick), on_tick=lambda: None, sleep=sleep)
+    heartbeat = Heartbeat(
+        wire, lambda: wire.calls.append(wire.tick), waiting=waiting, on_tick=lambda: None, sleep=sleep
+    )
 
     async def main() -> None:
         try:
@@ -66,17 +75,44 @@ def test_a_silent_wire_is_pinged_then_called_then_given_up() -> None:
     assert GIVE_UP_AFTER < 30
 
 
-def test_a_pong_is_life() -> None:
-    wire = ScriptedWire()
+def pongs(wire: ScriptedWire) -> Callable[[int], None]:
+    """Answer each ping in the next tick."""
 
     def script(tick: int) -> None:
         if wire.pings and wire.pings[-1] == tick - 1:
-            wire.received += 8
+            wire.pongs += 8
 
-    beat(wire, script, 100)
+    return script
+
+
+def test_a_pong_is_life() -> None:
+    wire = ScriptedWire()
+    beat(wire, pongs(wire), 100)
     assert wire.dropped_at is None
     assert len(wire.pings) > 5
     assert wire.calls == []
+
+
+def test_pongs_do_not_keep_a_connection_on_which_calls_are_not_answered() -> None:
+    wire = ScriptedWire()
+    heartbeat = beat(wire, pongs(wire), 100, waiting=lambda: wire.tick > 40)
+    assert wire.calls == [40 + CALL_AFTER]
+    assert wire.dropped_at == 40 + GIVE_UP_AFTER
+    assert heartbeat.verdict == "the other side keeps it up, but no answer came for 25 s"
+
+
+def test_a_call_that_takes_long_is_left_to_its_own_limit_while_the_browser_answers_others() -> None:
+    wire = ScriptedWire()
+    pong = pongs(wire)
+
+    def script(tick: int) -> None:
+        pong(tick)
+        if wire.calls and wire.calls[-1] == tick - 1:
+            wire.received += 100
+
+    beat(wire, script, 200, waiting=lambda: True)
+    assert wire.dropped_at is None
+    assert len(wire.calls) > 5
 
 
 def test_an_answer_to_a_call_is_life_where_pings_are_swallowed() -> None:

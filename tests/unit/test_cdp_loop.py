@@ -42,7 +42,15 @@ async def forever(started: threading.Event, ended: threading.Event) -> None:
 def test_a_coroutine_runs_on_the_thread_and_its_result_comes_back(loop: LoopThread) -> None:
     assert loop.run(add(1, 2)) == 3
     assert loop.submit(add(3, 4)).result(5) == 7
-    assert loop.call(threading.current_thread) is not threading.current_thread()
+    assert loop.call(loop.here)
+    assert not loop.here()
+
+    async def after_a_while() -> str:
+        await asyncio.sleep(0.001)
+        return threading.current_thread().name
+
+    # Whichever thread begins a coroutine, a timer fires on the loop's own.
+    assert loop.run(after_a_while()) == "chaser-cdp"
 
 
 def test_an_error_of_a_coroutine_is_raised_where_it_is_waited_for(loop: LoopThread) -> None:
