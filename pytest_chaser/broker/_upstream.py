@@ -140,14 +140,14 @@ class Upstream:
         Errors of single polls are waited out.
         """
         trouble: ApiError | None = None
-        polls = 0
+        polls, answered_at = 0, self._clock()
         while session.status != SessionStatus.READY.value:
             waited = self._clock() - posted_at
             if session.status in _OVER:
                 raise _failed(session, waited)
             if waited >= timeout:
                 raise _late(session, waited, trouble)
-            pause = self._polling.pause(waited, polls) if trouble is None else _pause_after(trouble)
+            pause = self._polling.pause(self._clock() - answered_at, polls) if trouble is None else _pause_after(trouble)
             await self._sleep(min(pause, max(0.05, timeout - waited)))
             polls += 1
             try:
@@ -162,7 +162,7 @@ class Upstream:
                 ) from error
             except ApiError as error:
                 trouble = error
-        self._polling.got_ready(self._clock() - posted_at)
+        self._polling.got_ready(self._clock() - answered_at)
         return session
 
     async def until_over(self, session: Session, interval: float) -> None:

@@ -31,6 +31,11 @@ def test_a_session_that_takes_as_long_as_others_is_seen_soon_after_it_is_ready(r
     assert looks(polling, ready)[-1] - ready <= late
 
 
+@pytest.mark.parametrize("ready", [1.0, 2.0, 5.0])
+def test_the_first_session_of_a_run_is_seen_soon_after_a_whole_number_of_seconds(ready: float) -> None:
+    assert looks(Polling(), ready)[-1] - ready <= 0.06
+
+
 def test_nobody_looks_before_any_session_was_ever_ready() -> None:
     polling = Polling()
     looks(polling, 15.0)
