@@ -4,8 +4,7 @@
 
 The bare socket is websockets' client, which pyppeteer uses, with JSON and nothing else. A blocking socket with frames
 made by hand is timed too. All take turns, so that a busy machine slows each of them, and the median of the rounds
-counts; a view wakes two threads more than either, which a machine without a free core makes dear. Exits with 1 if the
-ratio is above the limit.
+counts. Exits with 1 if the ratio is above the limit.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -136,10 +136,16 @@ def chromium() -> Iterator[str]:
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
+            # What Chromium leaves in the folder for temporary files goes with the profile.
+            env={**os.environ, "TMPDIR": profile},
         )
         assert process.stderr is not None
         try:
-            yield next(found[0] for line in process.stderr if (found := re.search(r"ws://\S+", line)))
+            address = next((found[0] for line in process.stderr if (found := re.search(r"ws://\S+", line))), None)
+            if address is None:
+                sys.exit("Chromium ended before it listened")
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            yield address
         finally:
             process.terminate()
             process.stderr.close()

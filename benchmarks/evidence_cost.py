@@ -12,10 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
-import re
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -23,6 +20,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from cdp_round_trip import chromium
 
 from pytest_chaser.cdp import Browser, LoopThread, connect, sync_view
 from pytest_chaser.evidence import EvidenceOptions, Recorder
@@ -74,35 +73,6 @@ def serving() -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-
-
-@contextlib.contextmanager
-def chromium() -> Iterator[str]:
-    binary = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
-    if binary is None:
-        sys.exit("no Chromium on the PATH")
-    profile = tempfile.mkdtemp()
-    command = [binary, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0"]
-    process = subprocess.Popen(
-        [*command, f"--user-data-dir={profile}", "about:blank"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    try:
-        for line in process.stderr:
-            address = re.search(r"ws://\S+", line)
-            if address:
-                break
-        else:
-            sys.exit("Chromium ended before it listened")
-        threading.Thread(target=process.stderr.read, daemon=True).start()
-        yield address.group(0)
-    finally:
-        process.terminate()
-        process.wait(10)
-        shutil.rmtree(profile, ignore_errors=True)
 
 
 class Bench:

@@ -147,7 +147,9 @@ class Upstream:
                 raise _failed(session, waited)
             if waited >= timeout:
                 raise _late(session, waited, trouble)
-            pause = self._polling.pause(self._clock() - answered_at, polls) if trouble is None else _pause_after(trouble)
+            pause = (
+                self._polling.pause(self._clock() - answered_at, polls) if trouble is None else _pause_after(trouble)
+            )
             await self._sleep(min(pause, max(0.05, timeout - waited)))
             polls += 1
             try:
