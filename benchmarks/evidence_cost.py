@@ -126,7 +126,7 @@ class Bench:
 
 
 def main() -> int:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 120
     times: dict[str, list[float]] = {"off": [], "on": [], "trace": []}
     with serving() as url, chromium() as cdp_url:
         loop = LoopThread()
