@@ -16,6 +16,8 @@ from ._junit import attachment_lines
 from ._pieces import REPORT_ATTRIBUTE, Found
 
 _QUIET_TRACEBACKS = ("no", "line")
+# pytest-html shows the middle of a picture that is taller than its frame, as every phone's is.
+_HTML_STYLE = "<style>.media-container__viewport img { object-position: top; }</style>"
 
 
 class RunReports:
@@ -25,6 +27,7 @@ class RunReports:
         self._config = config
         self._found: dict[tuple[str, str], list[Found]] = {}
         self._failed: list[Found] = []
+        self._has_pictures = False
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
@@ -33,12 +36,18 @@ class RunReports:
         if plain is not None:
             found = Found.from_plain(plain)
             self._found.setdefault(key, []).append(found)
+            self._has_pictures = self._has_pictures or any(piece.is_picture for piece in found.pieces)
             if report.failed:
                 self._failed.append(found)
         if report.when != "teardown" or str(report.outcome) == "rerun":
             return (yield)
         with attachment_lines(self._config, report, self._found.pop(key, [])):
             return (yield)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_summary(self, prefix: list[str]) -> None:
+        if self._has_pictures:
+            prefix.append(_HTML_STYLE)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

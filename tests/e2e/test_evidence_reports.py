@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pytest_chaser.cdp import LoopThread, sync_view
 from pytest_chaser.evidence._naming import folder_name
 
 PHASES = ("setup", "call", "teardown")
@@ -191,6 +192,14 @@ def test_the_html_report_shows_the_picture_labelled_with_its_attempt(
     for extra in found:
         assert extra["format_type"] == "image"
         assert pixel((run.folder / extra["content"]).read_bytes()) == expected_color(phase, kind, attempt)
+
+
+def test_the_html_report_shows_the_top_of_a_tall_picture(run: Run, page: Any, loop_thread: LoopThread) -> None:
+    report = sync_view(page, loop_thread)
+    report.goto((run.folder / "report.html").as_uri())
+    report.waitForSelector(".media-container__viewport img")
+    shown = "img => [getComputedStyle(img).objectFit, getComputedStyle(img).objectPosition, img.naturalWidth > 0]"
+    assert report.querySelectorEval(".media-container__viewport img", shown) == ["cover", "50% 0%", True]
 
 
 @cases
