@@ -142,7 +142,8 @@ def chaser_cdp_url(request: pytest.FixtureRequest, chaser_session_options: Mappi
     """The secret CDP address of this test's session, for any client: Playwright's `connect_over_cdp`, say.
 
     It is the session of `chaser_session` where the test uses that too. In worker scope the session is the worker's:
-    what the client leaves in it the next test finds.
+    what the client leaves in it the next test finds. A client that is answered with 401 has to send the account's key
+    as `Authorization: Bearer`, as `chaser_session` does by itself; the API's document does not say which is wanted.
     """
     worker, item = _worker(request), request.node
     options = test_options(item)
