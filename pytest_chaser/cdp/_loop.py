@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import logging
-import math
 import os
-import select
 import threading
-import time
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from .._exceptions import CdpError, CdpTimeout
+from ._attending import Source, attend, attend_async
 from ._turns import NOT_NOW, TurnLoop
 from ._waiting_for_loop import wait_blocking
 
@@ -25,21 +22,6 @@ T = TypeVar("T")
 _CLOSED = "the browser's connection has been closed: the run is over"
 _CLOSE_PATIENCE = 5.0
 _CANCEL_PATIENCE = 2.0
-# Seconds in which a thread that waits reads by itself.
-_ATTENTION = 0.005
-
-
-class Source(Protocol):
-    """A socket of the loop's that another thread may read for a while. All is called as a step of the loop."""
-
-    def lend(self) -> select.poll | None:
-        """Let the loop read no more, and return what tells of something to read; None for a socket that cannot."""
-
-    def read(self) -> bool:
-        """Read what is there, without waiting; False if that is for the loop to do."""
-
-    def take_back(self) -> None:
-        """Let the loop read again. Idempotent."""
 
 
 class LoopThread:
@@ -159,22 +141,12 @@ class LoopThread:
         return wait_blocking(done)
 
     def attend(self, source: Source, done: Callable[[], bool]) -> None:
-        """Read in this thread what comes from `source` within a few milliseconds, or until it is `done`.
+        """Read in this thread what comes from `source` within a few milliseconds, or until it is `done`."""
+        attend(self._loop, source, done)
 
-        A browser on the same machine answers within that time. A slower answer is left to the loop.
-        """
-        poll = None if done() else self._loop.step(source.lend)
-        if poll is None or poll is NOT_NOW:
-            return
-        try:
-            until = time.monotonic() + _ATTENTION
-            while not done() and (remaining := until - time.monotonic()) > 0:
-                if not poll.poll(math.ceil(remaining * 1000)) or self._loop.step(source.read) is not True:
-                    break
-        finally:
-            if self._loop.step(source.take_back) is NOT_NOW:
-                with contextlib.suppress(RuntimeError):  # the loop has ended
-                    self._loop.call_soon_threadsafe(source.take_back)
+    async def attend_async(self, source: Source, done: Callable[[], bool]) -> bool:
+        """As `attend`, in a task of another asyncio loop. Return whether its other tasks had a turn."""
+        return await attend_async(self._loop, source, done)
 
     def close(self) -> None:
         """Cancel what still runs and end the thread. Idempotent; in a forked child it does nothing."""

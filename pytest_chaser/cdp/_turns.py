@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 # Callbacks that a guest runs in one step; more are left to the loop, which looks at its timers in between.
 _MOST_CALLBACKS = 1000
+# From 3.14 on asyncio knows one running task for each thread, before that one for each loop.
+_LOOPS_NEST = sys.version_info < (3, 14)
 
 
 class Turn(enum.Enum):
@@ -97,11 +99,12 @@ class TurnLoop(asyncio.SelectorEventLoop):
     def step(self, function: Callable[..., T], *args: Any) -> T | Literal[Turn.NOT_NOW]:
         """Run a short function, and the callbacks that it leads to, in the calling thread as the loop would in its own.
 
-        NOT_NOW while the loop is at work, in a thread that runs a loop itself (trio's or asyncio's), in asyncio's debug
-        mode (which forbids other threads), and with an interval timer running: its handler (pytest-timeout's) may raise
-        anywhere, and asyncio's code takes an error that is raised inside it for an error of its own.
+        NOT_NOW while the loop is at work, in its own thread, in a task of trio, in asyncio's debug mode (which forbids
+        other threads), and with an interval timer running: its handler (pytest-timeout's) may raise anywhere, and
+        asyncio's code takes an error that is raised inside it for an error of its own.
         """
-        if asyncio._get_running_loop() is not None or in_trio():
+        outer = asyncio._get_running_loop()
+        if outer is self or (outer is not None and not _LOOPS_NEST) or in_trio():
             return NOT_NOW
         if self.get_debug() or signal.getitimer(signal.ITIMER_REAL)[0]:
             return NOT_NOW
@@ -119,7 +122,7 @@ class TurnLoop(asyncio.SelectorEventLoop):
                 return result
             finally:
                 self._guest = None
-                asyncio._set_running_loop(None)
+                asyncio._set_running_loop(outer)
                 if self._guest_callbacks or self._must_wake:
                     self._leave_the_rest()
         finally:

@@ -22,7 +22,7 @@ from ._handler_places import HandlerThreads, LoopPlace, Place, place_here
 from ._locator import Locator
 from ._loop import LoopThread
 from ._view_callbacks import ACTING, REGISTERING, Callback, Handler, Predicate
-from ._waiting_for_loop import wait_async, wait_blocking
+from ._waiting_for_loop import in_trio, wait_async, wait_blocking
 from ._wrapping import convert, is_live
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class ViewContext:
     async def _async_steps(self, generator: AsyncGenerator[Any, Any]) -> AsyncIterator[Any]:
         while True:
             try:
-                item = await wait_async(self.start(generator.__anext__, "__anext__", generator))
+                item = await self.wait(generator.__anext__, "__anext__", generator)
             except StopAsyncIteration:
                 return
             yield self.out(item)
@@ -172,6 +172,17 @@ class ViewContext:
         """Start work on the loop thread that ends whatever happens, and return the future of its result as it is."""
         self._check()
         return self.loop.submit(self.perform(work, name, target, self._origin()))
+
+    async def wait(self, work: Callable[[], Any], name: str, target: Any) -> Any:
+        """Do work on the loop thread and wait for its result, as it is, in a task of asyncio or trio."""
+        __tracebackhide__ = True
+        future = self.start(work, name, target)
+        try:
+            yielded = not in_trio() and await self.loop.attend_async(self.connection.source, future.done)
+        except BaseException:
+            future.cancel()
+            raise
+        return await wait_async(future, yielded=yielded)
 
     def block(self, work: Callable[[], Any], name: str, target: Any) -> Any:
         """Do work on the loop thread and block until it is done; other handlers may run meanwhile.

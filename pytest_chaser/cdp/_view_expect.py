@@ -14,7 +14,6 @@ from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 from .._exceptions import CdpError
 from ._events import passive
 from ._view_context import ViewContext, consume
-from ._waiting_for_loop import wait_async
 
 _TIMEOUT = 30000.0
 
@@ -107,7 +106,7 @@ class _Wait:
 
     async def wait(self, step: Callable[[], Any]) -> Any:
         __tracebackhide__ = True
-        return self.context.out(await wait_async(self.context.start(step, "expect", self.context.page)))
+        return self.context.out(await self.context.wait(step, "expect", self.context.page))
 
     async def begin(self) -> None:
         work = self.context.perform(self._work, "expect", self.context.page)

@@ -19,7 +19,6 @@ from ._view_callbacks import REGISTERING
 from ._view_context import Attribute, ViewContext, attribute_kind, is_view
 from ._view_context import unwrap as unwrap
 from ._view_expect import EXPECTATIONS, AsyncExpectation, SyncExpectation, expectation
-from ._waiting_for_loop import wait_async
 from ._wrapping import is_live
 
 _LONGEST_URL = 120
@@ -233,7 +232,7 @@ class AsyncView(View):
         context, target = self._chaser_context, self._chaser_target
         if context.loop.here():
             return context.out(await context.perform(work, name, target))
-        return context.out(await wait_async(context.start(work, name, target)))
+        return context.out(await context.wait(work, name, target))
 
     def _chaser_expect(self, name: str, *args: Any, **kwargs: Any) -> AsyncExpectation:
         return AsyncExpectation(self._chaser_context, expectation(self, name, args, kwargs))

@@ -30,10 +30,15 @@ def wait_blocking(future: concurrent.futures.Future[T]) -> T:
     return future.result()
 
 
-async def wait_async(future: concurrent.futures.Future[T]) -> T:
-    """Wait in an asyncio or trio task; cancelling the task cancels the work."""
+async def wait_async(future: concurrent.futures.Future[T], *, yielded: bool = False) -> T:
+    """Wait in an asyncio or trio task; cancelling the task cancels the work.
+
+    Other tasks have a turn in each call, also in one that fails at once, unless they have `yielded` to already.
+    """
     __tracebackhide__ = True
-    if in_trio():
+    if yielded and future.done():
+        pass
+    elif in_trio():
         await _until_done_trio(future)
     else:
         await _until_done_asyncio(future)

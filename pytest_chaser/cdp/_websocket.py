@@ -7,7 +7,6 @@ import base64
 import hashlib
 import os
 import secrets
-import select
 from collections import deque
 from collections.abc import Callable
 from typing import cast
@@ -101,15 +100,14 @@ class WebSocket(asyncio.Protocol):
         """Put one message on the wire; the socket is open."""
         self._transport.write(encode(Opcode.TEXT, text.encode()))
 
-    def lend(self) -> select.poll | None:
-        """Give the reading to the caller, who polls and then calls `read`; None for a socket that is not plain."""
+    def lend(self) -> int | None:
+        """Give the reading to the caller, who watches the descriptor and calls `read`; None for TLS."""
         if self._lent_at is not None or not self.open or self._transport.get_extra_info("sslcontext") is not None:
             return None
         self._lent_at = self._loop.time()
         self._transport.pause_reading()
-        poll = select.poll()
-        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return poll
+        descriptor: int = self._transport.get_extra_info("socket").fileno()
+        return descriptor
 
     def read(self) -> bool:
         """Read what is there while the reading is lent; False if the loop has to look at it."""

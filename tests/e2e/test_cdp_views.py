@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import gc
 import inspect
@@ -24,8 +25,9 @@ from pyee import EventEmitter
 from pyppeteer.errors import ElementHandleError
 from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 
-from pytest_chaser._exceptions import CdpError
-from pytest_chaser.cdp import _handler_places, async_view, retire, sync_view, unwrap, view_like
+from pytest_chaser._exceptions import CdpError, SessionLost
+from pytest_chaser.cdp import LoopThread, _handler_places, async_view, connect, retire, sync_view, unwrap, view_like
+from pytest_chaser.cdp._waiting_for_loop import in_trio
 
 BUTTONS = """
 document.body.innerHTML = `
@@ -524,6 +526,49 @@ def test_cancelling_the_awaiting_task_cancels_the_call(async_page: Any, page: An
     asyncio.run(on_asyncio())
     trio.run(on_trio)
     wait_until(lambda: not page.mainFrame._waitTasks)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["answered", "fails at once"])
+def test_other_tasks_have_a_turn_in_every_call(
+    chromium_url: str, loop_thread: LoopThread, start: Any, fails: bool
+) -> None:
+    own = loop_thread.run(connect(chromium_url), 15)
+    page = loop_thread.run(own.new_page(), 15)
+    async_page = async_view(page, loop_thread)
+    if fails:
+        loop_thread.run(own.disconnect(), 15)
+    turns = 0
+
+    async def main() -> None:
+        nonlocal turns
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await (trio.sleep(0) if on_trio else asyncio.sleep(0))
+
+        async def calls() -> None:
+            for _ in range(20):
+                with pytest.raises(SessionLost) if fails else contextlib.nullcontext():
+                    await async_page.title()
+
+        on_trio = in_trio()
+        if on_trio:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(count)
+                await calls()
+                nursery.cancel_scope.cancel()
+        else:
+            counting = asyncio.ensure_future(count())
+            await calls()
+            counting.cancel()
+
+    start(main)
+    assert turns >= 20
+    if not fails:
+        loop_thread.run(own.close_page(page), 15)
+        loop_thread.run(own.disconnect(), 15)
 
 
 def test_a_page_outlives_the_loops_of_its_tests(async_page: Any) -> None:

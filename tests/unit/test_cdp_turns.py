@@ -9,9 +9,9 @@ import contextvars
 import hashlib
 import os
 import re
-import select
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -73,12 +73,35 @@ def test_a_busy_loop_has_no_guest(loop: TurnLoop) -> None:
     assert when_it_waits(loop, lambda: "now") == "now"
 
 
-def test_there_is_no_guest_in_a_thread_that_runs_a_loop(loop: TurnLoop) -> None:
+def test_there_is_no_guest_in_a_task_of_trios(loop: TurnLoop) -> None:
     async def main() -> object:
         return loop.step(lambda: "never")
 
-    assert asyncio.run(main()) is NOT_NOW
     assert trio.run(main) is NOT_NOW
+
+
+def test_there_is_no_guest_in_the_loops_own_thread(thread: LoopThread, loop: TurnLoop) -> None:
+    async def main() -> object:
+        return loop.step(lambda: "never")
+
+    assert thread.run(main(), 5) is NOT_NOW
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="a thread has one running task there")
+def test_a_step_within_another_loops_task_leaves_that_as_it_was(thread: LoopThread, loop: TurnLoop) -> None:
+    async def ours() -> asyncio.Task[Any] | None:
+        await asyncio.sleep(0)
+        return asyncio.current_task()
+
+    async def main() -> None:
+        outer, task = asyncio.get_running_loop(), asyncio.current_task()
+        future = when_it_waits(loop, thread.submit, ours())
+        assert asyncio.get_running_loop() is outer
+        assert asyncio.current_task() is task
+        assert future.result(5) is not task
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
 
 
 def test_there_is_no_guest_while_a_timer_may_raise_anywhere(loop: TurnLoop) -> None:
@@ -237,12 +260,11 @@ class Lines(asyncio.Protocol):
         self.read_by.append(threading.get_ident())
         self.received += data
 
-    def lend(self) -> select.poll | None:
+    def lend(self) -> int | None:
         self.lent += 1
         self.transport.pause_reading()
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return poll
+        descriptor: int = self.transport.get_extra_info("socket").fileno()
+        return descriptor
 
     def read(self) -> bool:
         data = os.read(self.transport.get_extra_info("socket").fileno(), 1024)
@@ -272,8 +294,8 @@ def test_a_thread_that_attends_reads_by_itself(thread: LoopThread, wire: tuple[L
         time.sleep(0.001)
     # A turn of the loop's may come in between; one of some tries is not disturbed.
     for _ in range(50):
-        threading.Timer(0.001, theirs.sendall, [b"!"]).start()
         expected = len(lines.received) + 1
+        threading.Timer(0.001, theirs.sendall, [b"!"]).start()
         thread.attend(lines, lambda wanted=expected: len(lines.received) >= wanted)  # type: ignore[misc]
         until(lambda wanted=expected: len(lines.received) >= wanted)  # type: ignore[misc]
     assert threading.get_ident() in lines.read_by
@@ -291,6 +313,45 @@ def test_an_answer_that_takes_longer_is_read_by_the_loop(thread: LoopThread, wir
     assert time.monotonic() - started < 1
     theirs.sendall(b"late")
     until(lambda: lines.received == b"late")
+    assert threading.get_ident() not in lines.read_by
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="there is no guest in a running loop")
+def test_a_task_that_attends_reads_in_its_own_loop(thread: LoopThread, wire: tuple[Lines, socket.socket]) -> None:
+    lines, theirs = wire
+
+    async def main() -> None:
+        for _ in range(50):
+            expected = len(lines.received) + 1
+            asyncio.get_running_loop().call_later(0.001, theirs.send, b"!")
+            await thread.attend_async(lines, lambda wanted=expected: len(lines.received) >= wanted)  # type: ignore[misc]
+            until(lambda wanted=expected: len(lines.received) >= wanted)  # type: ignore[misc]
+
+    asyncio.run(main())
+    assert threading.get_ident() in lines.read_by
+    lines.read_by.clear()
+    theirs.sendall(b"after")
+    until(lambda: lines.received.endswith(b"after"))
+    assert threading.get_ident() not in lines.read_by
+
+
+@pytest.mark.parametrize("end", ["late", "cancelled"])
+def test_a_task_gives_the_reading_back(thread: LoopThread, wire: tuple[Lines, socket.socket], end: str) -> None:
+    lines, theirs = wire
+
+    async def main() -> None:
+        task = asyncio.ensure_future(thread.attend_async(lines, lambda: bool(lines.received)))
+        await asyncio.sleep(0)
+        if end == "cancelled":
+            task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() == (end == "cancelled")
+
+    before = len(os.listdir("/proc/self/fd"))
+    asyncio.run(main())
+    assert len(os.listdir("/proc/self/fd")) == before
+    theirs.sendall(b"afterwards")
+    until(lambda: lines.received == b"afterwards")
     assert threading.get_ident() not in lines.read_by
 
 
