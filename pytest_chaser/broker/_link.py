@@ -296,7 +296,8 @@ class BrokerLink:
     def _raise_failure(self) -> None:
         with contextlib.suppress(OSError):
             reason = self.settings.failure_file.read_text(encoding="utf-8")
-            raise BrokerError(f"the broker could not start: {reason}")
+            what = "the embedded server" if self.settings.mode == "local" else "the broker"
+            raise BrokerError(f"{what} could not start: {reason}")
 
     def _log_tail(self) -> str:
         try:
