@@ -8,12 +8,15 @@ import signal
 import time
 from typing import Any
 
+import pytest
+
 from .runs import wait_until
 from .scenario import Act, Stage
 
 SECOND_CTRL_C: dict[str, Any] = {
-    "or_status": (-signal.SIGINT, 1),
-    "why": "a second one that finds pytest at work ends it with a traceback, and the plugin adds to that work",
+    "or_status": (pytest.ExitCode.INTERRUPTED, -signal.SIGINT, 1),
+    "why": "a second one that finds pytest at work ends it with a traceback, and the plugin adds to that work; without "
+    "the plugin as with it, it may find it so or not",
 }
 
 
