@@ -60,6 +60,7 @@ class HandlerThreads:
         self._active = False
         self._closed = False
         self._prompt = True
+        self._settling: list[threading.Lock] = []
 
     def start(self, handler: Callable[[], Any], done: Done) -> None:
         with self._changed:
@@ -79,6 +80,7 @@ class HandlerThreads:
             self._active = False
             self._call_worker()
             self._changed.notify_all()
+            self._tell_rest()
         try:
             yield
         finally:
@@ -93,13 +95,22 @@ class HandlerThreads:
         Not for ever: a handler may wait for the very thread that calls this. One that was waited for in vain is not
         waited for again.
         """
-        # Without the lock: what the caller depends on was put there before its own call was answered.
-        if not self._jobs and not self._active:
+        # Without the condition, which a signal's handler that raises in this thread would leave taken. What the caller
+        # depends on was put there before its own call was answered.
+        if self._at_rest() or not self._prompt or threading.current_thread() in self._workers:
             return
-        with self._changed:
-            if threading.current_thread() in self._workers or not self._prompt:
-                return
-            self._prompt = self._changed.wait_for(lambda: not self._jobs and not self._active, _PATIENCE)
+        rest = threading.Lock()
+        rest.acquire()
+        self._settling.append(rest)
+        if not self._at_rest():
+            self._prompt = rest.acquire(timeout=_PATIENCE)
+
+    def _at_rest(self) -> bool:
+        return not self._jobs and not self._active
+
+    def _tell_rest(self) -> None:
+        while self._settling and self._at_rest():
+            self._settling.pop().release()
 
     def close(self) -> None:
         """Drop what waits; a handler that runs is let run to its end."""
@@ -107,6 +118,7 @@ class HandlerThreads:
             self._closed = True
             jobs, self._jobs = list(self._jobs), deque()
             self._changed.notify_all()
+            self._tell_rest()
         for _, done in jobs:
             done.set_result(None)
 
@@ -139,6 +151,7 @@ class HandlerThreads:
                 self._active = False
                 self._prompt = True
                 self._changed.notify_all()
+                self._tell_rest()
 
     def _next_job(self) -> Job | None:
         with self._changed:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from .._exceptions import CdpError, CdpTimeout
 from ._attending import Source, attend, attend_async
 from ._turns import NOT_NOW, TurnLoop
-from ._waiting_for_loop import wait_blocking
+from ._waiting_for_loop import Outcome, arrives, wait_blocking
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class LoopThread:
         Who hands in a future can cancel it wherever an interrupt strikes, also before this returns.
         """
         if future is None:
-            future = concurrent.futures.Future()
+            future = Outcome()
         try:
             self._check()
             if self._loop.step(self._start, coro, future) is NOT_NOW:
@@ -104,9 +104,10 @@ class LoopThread:
         if self.here():
             coro.close()
             raise CdpError("a blocking call on the connection's own thread would wait for itself")
-        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        future: Outcome[T] = Outcome()
         try:
-            return self.submit(coro, future).result(timeout)
+            arrives(self.submit(coro, future), timeout)
+            return future.result(0)
         except concurrent.futures.CancelledError:
             raise CdpError("the call was cancelled because its loop is being closed") from None
         except BaseException as error:
@@ -123,7 +124,7 @@ class LoopThread:
         if self.here():
             return function()
         self._check()
-        done: concurrent.futures.Future[T] = concurrent.futures.Future()
+        done: Outcome[T] = Outcome()
 
         def run() -> None:
             if not done.set_running_or_notify_cancel():

@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 # Callbacks that a guest runs in one step; more are left to the loop, which looks at its timers in between.
 _MOST_CALLBACKS = 1000
+_LAST_MOMENT = 0.001
 # From 3.14 on asyncio knows one running task for each thread, before that one for each loop.
 _LOOPS_NEST = sys.version_info < (3, 14)
 
@@ -99,18 +100,19 @@ class TurnLoop(asyncio.SelectorEventLoop):
     def step(self, function: Callable[..., T], *args: Any) -> T | Literal[Turn.NOT_NOW]:
         """Run a short function, and the callbacks that it leads to, in the calling thread as the loop would in its own.
 
-        NOT_NOW while the loop is at work, in its own thread, in a task of trio, in asyncio's debug mode (which forbids
-        other threads), and with an interval timer running: its handler (pytest-timeout's) may raise anywhere, and
-        asyncio's code takes an error that is raised inside it for an error of its own.
+        NOT_NOW while the loop is at work, in its own thread, in a task of trio, in asyncio's debug mode, which forbids
+        other threads, and when an interval timer is about to go off.
         """
         outer = asyncio._get_running_loop()
-        if outer is self or (outer is not None and not _LOOPS_NEST) or in_trio():
-            return NOT_NOW
-        if self.get_debug() or signal.getitimer(signal.ITIMER_REAL)[0]:
+        if outer is self or (outer is not None and not _LOOPS_NEST) or in_trio() or self.get_debug():
             return NOT_NOW
         turn = self._waiting.turn
+        paused: tuple[float, float, float] | Literal[Turn.NOT_NOW] | None = None
         try:
             if not turn.acquire(blocking=False) or not self._admits_guests:
+                return NOT_NOW
+            paused = _pause_timer()
+            if paused is NOT_NOW:
                 return NOT_NOW
             try:
                 self._waiting.visited = True
@@ -130,6 +132,8 @@ class TurnLoop(asyncio.SelectorEventLoop):
                 turn.release()
             except RuntimeError:
                 pass  # it was not acquired
+            if isinstance(paused, tuple):
+                _resume_timer(*paused)
 
     def _run_callbacks(self) -> None:
         callbacks = self._guest_callbacks
@@ -175,6 +179,28 @@ class TurnLoop(asyncio.SelectorEventLoop):
         if self._guest is not None and when < self._waiting.wakes_at:
             self._must_wake = True
         return super().call_at(when, callback, *args, context=context)
+
+
+def _pause_timer() -> tuple[float, float, float] | Literal[Turn.NOT_NOW] | None:
+    """Stop the interval timer if it runs; return the time, the seconds that are left of it, and its interval.
+
+    Its handler, pytest-timeout's above all, may raise anywhere in the main thread, and asyncio takes what is raised
+    inside it for an error of its own. NOT_NOW in its last moment: nothing tells less than a microsecond from no timer.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    left = signal.getitimer(signal.ITIMER_REAL)[0]
+    if not left:
+        return None
+    if left < _LAST_MOMENT:
+        return NOT_NOW
+    return time.monotonic(), *signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _resume_timer(paused_at: float, left: float, interval: float) -> None:
+    # Nothing left: it went off after all, before it was stopped, and its handler has run.
+    if left:
+        signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - paused_at), 1e-6), interval)
 
 
 def _run_all(handles: deque[asyncio.Handle]) -> None:

@@ -22,7 +22,7 @@ from ._handler_places import HandlerThreads, LoopPlace, Place, place_here
 from ._locator import Locator
 from ._loop import LoopThread
 from ._view_callbacks import ACTING, REGISTERING, Callback, Handler, Predicate
-from ._waiting_for_loop import in_trio, wait_async, wait_blocking
+from ._waiting_for_loop import Outcome, in_trio, wait_async, wait_blocking
 from ._wrapping import convert, is_live
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class ViewContext:
         """
         __tracebackhide__ = True
         self._check()
-        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        future: Outcome[Any] = Outcome()
         try:
             self.loop.submit(self.perform(work, name, target, self._origin()), future)
             with self.threads.blocking():

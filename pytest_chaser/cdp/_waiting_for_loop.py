@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import math
 import sys
+import threading
+import time
+from _thread import RLock
 from typing import Any, TypeVar
 
 from .._exceptions import CdpError
@@ -12,13 +16,64 @@ from ._tracebacks import shorten
 
 T = TypeVar("T")
 
+# A signal that comes between Python's last look and the system's wait interrupts nothing: it is seen after this.
+_ATTENTIVE = 0.5
+
 _CLOSING = "the call was cancelled because the browser's connection is being closed"
+
+
+class _Guard(RLock):  # type: ignore[misc] # it is final for the type checkers only
+    """The part of a condition that a future needs. Entering and leaving it are C, which no signal's handler divides.
+
+    In `threading.Condition` they are Python: a handler that raises there leaves the lock taken, and the loop's thread
+    would wait for it for ever.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiters: list[threading.Event] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        waiter = threading.Event()
+        self._waiters.append(waiter)
+        self.release()
+        try:
+            return waiter.wait(timeout)
+        finally:
+            self.acquire()
+
+    def notify_all(self) -> None:
+        for waiter in self._waiters:
+            waiter.set()
+
+
+class Outcome(concurrent.futures.Future[T]):
+    """A future for which a thread can wait that signals interrupt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._condition = _Guard()  # type: ignore[assignment]
+
+
+def arrives(future: concurrent.futures.Future[Any], timeout: float | None = None) -> bool:
+    """Block this thread until the future is done, at most `timeout` seconds; return whether it is."""
+    if future.done():
+        return True
+    done = threading.Lock()
+    done.acquire()
+    future.add_done_callback(lambda _: done.release())
+    until = math.inf if timeout is None else time.monotonic() + timeout
+    while not done.acquire(timeout=max(0.0, min(_ATTENTIVE, until - time.monotonic()))):
+        if time.monotonic() >= until:
+            return future.done()
+    return True
 
 
 def wait_blocking(future: concurrent.futures.Future[T]) -> T:
     """Block this thread until the work is done. An interrupt (Ctrl-C) cancels the work and is raised at once."""
     __tracebackhide__ = True
     try:
+        arrives(future)
         error = future.exception()
     except concurrent.futures.CancelledError:
         raise CdpError(_CLOSING) from None

@@ -104,16 +104,59 @@ def test_a_step_within_another_loops_task_leaves_that_as_it_was(thread: LoopThre
     asyncio.run(main())
 
 
-def test_there_is_no_guest_while_a_timer_may_raise_anywhere(loop: TurnLoop) -> None:
+class Alarm(BaseException):
+    """What the handler of an interval timer raises, as pytest-timeout's does."""
+
+
+@pytest.fixture
+def alarm() -> Iterator[None]:
+    def go_off(*_: object) -> None:
+        raise Alarm
+
+    before, left = signal.signal(signal.SIGALRM, go_off), signal.setitimer(signal.ITIMER_REAL, 0)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, *left)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_timer_goes_off_after_a_step_and_not_in_it(loop: TurnLoop, alarm: None) -> None:
     when_it_waits(loop, lambda: None)
-    before = signal.signal(signal.SIGALRM, signal.SIG_IGN)
-    signal.setitimer(signal.ITIMER_REAL, 60)
-    try:
-        assert loop.step(lambda: "never") is NOT_NOW
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    assert when_it_waits(loop, lambda: "now") == "now"
+    reached = []
+
+    def step() -> None:
+        time.sleep(0.1)
+        reached.append("the end")
+
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    with pytest.raises(Alarm):
+        loop.step(step)
+    assert reached == ["the end"]
+    assert when_it_waits(loop, lambda: "next") == "next"
+
+
+def test_a_timer_loses_no_time_by_a_step(loop: TurnLoop, alarm: None) -> None:
+    when_it_waits(loop, lambda: None)
+    signal.setitimer(signal.ITIMER_REAL, 60, 7)
+    started = time.monotonic()
+    for _ in range(100):
+        when_it_waits(loop, time.sleep, 0.001)
+    left, interval = signal.getitimer(signal.ITIMER_REAL)
+    passed = time.monotonic() - started
+    assert interval == pytest.approx(7, abs=0.01)
+    assert left == pytest.approx(60 - passed, abs=0.05)
+
+
+def test_a_timer_is_heard_wherever_it_goes_off(thread: LoopThread, alarm: None) -> None:
+    def call_until(deadline: float) -> None:
+        while time.monotonic() < deadline:
+            thread.call(int)
+
+    for number in range(300):
+        signal.setitimer(signal.ITIMER_REAL, 0.002 + number / 300_000)
+        with pytest.raises(Alarm):
+            call_until(time.monotonic() + 5)
+        assert not thread.here()
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_there_is_no_guest_in_debug_mode(loop: TurnLoop) -> None:
