@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import shutil
 import statistics
 import subprocess
@@ -65,7 +66,7 @@ async def by_hand(client: aiohttp.ClientSession, chrome: Path, flags: list[str])
     start = time.perf_counter()
     browser = subprocess.Popen(  # noqa: ASYNC220 - as anybody would start it by hand
         [str(chrome), *flags, "--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(folder)},
     )  # fmt: skip
     try:
         port_file = folder / "DevToolsActivePort"
