@@ -20,7 +20,6 @@ import statistics
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -30,6 +29,7 @@ from urllib.parse import urlsplit
 import websockets.legacy.client
 
 from pytest_chaser.cdp import LoopThread, async_view, connect, sync_view
+from pytest_chaser.emulator._profiles import ProfileRoot
 
 LIMIT = 1.3
 ROUNDS = 10
@@ -129,7 +129,8 @@ def chromium() -> Iterator[str]:
     binary = os.environ.get("CHASER_CHROME") or shutil.which("chromium") or shutil.which("google-chrome")
     if not binary:
         sys.exit("no Chromium: install one, or name it in CHASER_CHROME")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+    with contextlib.closing(ProfileRoot()) as profiles:
+        profile = str(profiles.new_profile())
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
         process = subprocess.Popen(
             [binary, *flags, "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"],
@@ -148,8 +149,8 @@ def chromium() -> Iterator[str]:
             yield address
         finally:
             process.terminate()
-            process.stderr.close()
             process.wait(10)
+            process.stderr.close()
 
 
 def timed(calls: int, call: Callable[[], object]) -> float:

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import aiohttp
 
 from pytest_chaser.emulator import EmulatorServer, EmulatorSettings, find_browser
 from pytest_chaser.emulator._chromium import ask_version
+from pytest_chaser.emulator._profiles import ProfileRoot
 
 LIMIT = 1.2
 HEADERS = {"Authorization": "Bearer bench"}
@@ -61,8 +61,8 @@ async def by_session(client: aiohttp.ClientSession, url: str) -> float:
     return took
 
 
-async def by_hand(client: aiohttp.ClientSession, chrome: Path, flags: list[str]) -> float:
-    folder = Path(tempfile.mkdtemp(prefix="by-hand-"))
+async def by_hand(client: aiohttp.ClientSession, chrome: Path, flags: list[str], profiles: ProfileRoot) -> float:
+    folder = profiles.new_profile()
     start = time.perf_counter()
     browser = subprocess.Popen(  # noqa: ASYNC220 - as anybody would start it by hand
         [str(chrome), *flags, "--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank"],
@@ -78,10 +78,9 @@ async def by_hand(client: aiohttp.ClientSession, chrome: Path, flags: list[str])
     finally:
         browser.terminate()
         browser.wait()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
-async def compare(rounds: int, warm: int) -> tuple[float, float]:
+async def compare(rounds: int, warm: int, profiles: ProfileRoot) -> tuple[float, float]:
     chrome = find_browser()
     flags = [*ask_version(chrome).flags(headed=False), "--no-sandbox"]
     sessions, hands = [], []
@@ -92,7 +91,7 @@ async def compare(rounds: int, warm: int) -> tuple[float, float]:
         for number in range(rounds + 1):
             if warm:
                 await asyncio.sleep(2.0)  # a warm browser is one that had the time to start
-            pair = await by_session(client, server.url), await by_hand(client, chrome, flags)
+            pair = await by_session(client, server.url), await by_hand(client, chrome, flags, profiles)
             if number:  # the first round warms the disk cache
                 sessions.append(pair[0])
                 hands.append(pair[1])
@@ -104,7 +103,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--warm", type=int, default=0)
     arguments = parser.parse_args()
-    session, hand = asyncio.run(compare(arguments.rounds, arguments.warm))
+    with contextlib.closing(ProfileRoot()) as profiles:
+        session, hand = asyncio.run(compare(arguments.rounds, arguments.warm, profiles))
     ratio = session / hand
     print(f"session {session * 1000:.0f} ms  by hand {hand * 1000:.0f} ms  ratio {ratio:.2f} (at most {LIMIT})")
     return 0 if ratio <= LIMIT else 1

@@ -79,8 +79,7 @@ class HandlerThreads:
         with self._changed:
             self._active = False
             self._call_worker()
-            self._changed.notify_all()
-            self._tell_rest()
+            self._tell()
         try:
             yield
         finally:
@@ -108,7 +107,8 @@ class HandlerThreads:
     def _at_rest(self) -> bool:
         return not self._jobs and not self._active
 
-    def _tell_rest(self) -> None:
+    def _tell(self) -> None:
+        self._changed.notify_all()
         while self._settling and self._at_rest():
             self._settling.pop().release()
 
@@ -117,8 +117,7 @@ class HandlerThreads:
         with self._changed:
             self._closed = True
             jobs, self._jobs = list(self._jobs), deque()
-            self._changed.notify_all()
-            self._tell_rest()
+            self._tell()
         for _, done in jobs:
             done.set_result(None)
 
@@ -150,8 +149,7 @@ class HandlerThreads:
             with self._changed:
                 self._active = False
                 self._prompt = True
-                self._changed.notify_all()
-                self._tell_rest()
+                self._tell()
 
     def _next_job(self) -> Job | None:
         with self._changed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import enum
 import functools
@@ -168,15 +167,11 @@ class ViewContext:
         self._check()
         return self.loop.call(function)
 
-    def start(self, work: Callable[[], Any], name: str, target: Any) -> concurrent.futures.Future[Any]:
-        """Start work on the loop thread that ends whatever happens, and return the future of its result as it is."""
-        self._check()
-        return self.loop.submit(self.perform(work, name, target, self._origin()))
-
     async def wait(self, work: Callable[[], Any], name: str, target: Any) -> Any:
         """Do work on the loop thread and wait for its result, as it is, in a task of asyncio or trio."""
         __tracebackhide__ = True
-        future = self.start(work, name, target)
+        self._check()
+        future = self.loop.submit(self.perform(work, name, target, self._origin()))
         try:
             yielded = not in_trio() and await self.loop.attend_async(self.connection.source, future.done)
         except BaseException:

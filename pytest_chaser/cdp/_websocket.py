@@ -134,7 +134,7 @@ class WebSocket(asyncio.Protocol):
             self.take_back()
 
     def send_ping(self) -> None:
-        """Ask for a sign of life. The pong is not waited for: its bytes are counted like any other."""
+        """Ask for a sign of life. The pong is not waited for: its bytes are counted in `moved`."""
         self._transport.write(encode(Opcode.PING, b"chaser"))
 
     async def close(self, patience: float) -> None:
