@@ -189,6 +189,9 @@ def _pause_timer() -> tuple[float, float, float] | Literal[Turn.NOT_NOW] | None:
     """
     if threading.current_thread() is not threading.main_thread():
         return None
+    # Lets a handler run that is due. Before Python 3.13 a signal that came just as the thread took the interpreter's
+    # lock may be overlooked until it takes it again, which a step may be the first to do.
+    signal.raise_signal(0)
     left = signal.getitimer(signal.ITIMER_REAL)[0]
     if not left:
         return None
