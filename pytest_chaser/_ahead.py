@@ -40,7 +40,7 @@ class Kept:
         self._lock = threading.Lock()
 
     def usable(self) -> Remote | None:
-        """Return the session if the next test can still run in it."""
+        """Return the session if it lives long enough for the next test."""
         with self._lock:
             remote = self.remote
         if remote is None:
@@ -101,7 +101,7 @@ class Making:
 
     def _make(self) -> Made:
         kept = self._kept.usable() if self.plan.shared and self._remote is None else None
-        if kept is not None:
+        if kept is not None and not self._lender.is_gone(kept):
             try:
                 return Made(kept, self._open(kept), kept=True)
             except (CdpError, SessionError):

@@ -72,9 +72,8 @@ class Remote:
         return self.life - (time.monotonic() - self.acquired)
 
     def serves(self, seconds: float) -> bool:
-        """Tell whether a test of so many seconds can still run here."""
-        lost = self.browser is not None and self.browser.lost is not None
-        return not self.ended and not lost and self.remaining() >= seconds
+        """Tell whether there is time for a test of so many seconds."""
+        return not self.ended and self.remaining() >= seconds
 
 
 @dataclass
@@ -109,6 +108,11 @@ class Lender:
     def acquire(self, plan: Plan, *, ahead: bool, timeout: float) -> Remote:
         """Return a ready session that is leased to this process; no connection yet."""
         return Remote.of(self.link.acquire(plan.test, plan.ttl, plan.profile, timeout, ahead=ahead))
+
+    def is_gone(self, remote: Remote) -> bool:
+        """Tell whether the session has ended, as far as its connection shows."""
+        browser = remote.browser
+        return remote.ended or (browser is not None and not self.loop.call(lambda: browser.alive))
 
     def connect(self, remote: Remote) -> Browser:
         """Return the connection to the session's browser, opened on first use."""

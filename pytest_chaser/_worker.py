@@ -342,7 +342,7 @@ class Worker:
 
     def _get(self, engine: Engine, plan: Plan, page: PageOptions | None) -> Made:
         started = time.monotonic()
-        making = self._take(plan)
+        making = self._take(engine, plan)
         if making is not None:
             try:
                 made = self._wait(making.future, making)
@@ -364,7 +364,7 @@ class Worker:
         making = Making(engine.lender, self._kept, plan, page, ahead=False, timeout=0.0, remote=made.remote)
         return self._wait(making.future, making)
 
-    def _take(self, plan: Plan) -> Making | None:
+    def _take(self, engine: Engine, plan: Plan) -> Making | None:
         """Return what was prepared if it serves this test; else let it go: the session it has may be needed."""
         making, self._making = self._making, None
         if making is None:
@@ -372,15 +372,12 @@ class Worker:
         pending = not making.future.done()
         # Its request at the broker waits behind others until the test that it names begins.
         waits_for_another = pending and making.plan.test != plan.test
-        stale = not pending and making.future.exception() is None and self._is_stale(making.future.result())
-        if making.plan.fits(plan) and not waits_for_another and not stale:
+        made = making.future.result() if not pending and making.future.exception() is None else None
+        gone = made is not None and engine.lender.is_gone(made.remote)
+        if making.plan.fits(plan) and not waits_for_another and not gone:
             return making
         making.abandon(self._track)
         return None
-
-    def _is_stale(self, made: Made) -> bool:
-        browser = made.remote.browser
-        return made.remote.ended or (browser is not None and browser.lost is not None)
 
     def _wait(self, future: Future[T], making: Making | None = None) -> T:
         try:

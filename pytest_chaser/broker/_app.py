@@ -18,6 +18,8 @@ from ._wire import HOLDER_HEADER, error_json, page_json, session_json, token_jso
 
 # At the end only held connections are left, which would never finish by themselves.
 _LAST_ANSWERS_WITHIN = 0.1
+# The caller's client asks several times, so that this need not be long.
+_DELETED_WITHIN = 5.0
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -70,9 +72,12 @@ class Routes:
         return web.json_response(session_json(await self._service.client.get(request.match_info["id"])))
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Take one of our sessions over and answer at once; another's is deleted because its id was asked for."""
-        if not self._pool.release(request.match_info["id"]):
-            await self._service.client.delete(request.match_info["id"])
+        """Delete one of our sessions, which goes on if the caller gives up; or another's, as its id was asked for."""
+        session_id = request.match_info["id"]
+        if self._pool.release(session_id):
+            await self._service.deletes.until_settled(session_id, _DELETED_WITHIN)
+        else:
+            await self._service.client.delete(session_id)
         return web.Response(status=204)
 
     async def screenshot(self, request: web.Request) -> web.Response:

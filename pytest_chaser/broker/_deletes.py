@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from .._client import AsyncChaserClient
-from .._exceptions import ApiError, ApiStatusError, LedgerError
+from .._exceptions import ApiError, ApiStatusError, ApiTimeout, LedgerError
 from ._ledger import Record
 from ._lifetimes import LONGEST, ServerClock
 
@@ -62,6 +62,17 @@ class Deletes:
         bound = expires_at or self._server_clock.now() + timedelta(seconds=LONGEST)
         self.pending[session_id] = Pending(session_id, bound)
         self._tasks[session_id] = asyncio.create_task(self._delete(self.pending[session_id]))
+
+    async def until_settled(self, session_id: str, timeout: float) -> None:
+        """Wait for a delete that has begun; raises ApiTimeout if its end is not confirmed within `timeout` seconds."""
+        if session_id in self._tasks:
+            await asyncio.wait([self._tasks[session_id]], timeout=timeout)
+        pending = self.pending.get(session_id)
+        if pending is not None:
+            raise ApiTimeout(
+                f"session {session_id} is not confirmed to be deleted after {timeout:g} s "
+                f"({pending.last or 'the API has not answered'}); the run goes on asking"
+            )
 
     async def idle(self, timeout: float | None = None) -> bool:
         """Wait until nothing is pending; return whether that is so."""

@@ -67,6 +67,11 @@ class Browser(pyppeteer.browser.Browser):
         """What ended the connection, or None while it is open."""
         return self._connection.lost
 
+    @property
+    def alive(self) -> bool:
+        """False from the moment the other side is gone; `lost` follows when the API has been asked why."""
+        return self._connection.alive
+
     async def new_page(self, options: PageOptions | None = None, isolation: Isolation = "context") -> Page:
         """Open a page apart from the earlier ones.
 

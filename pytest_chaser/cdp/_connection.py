@@ -170,6 +170,11 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
     def __repr__(self) -> str:
         return f"<Connection {mask_url(self._url)} {'open' if self.lost is None else 'lost'}>"
 
+    @property
+    def alive(self) -> bool:
+        """False from the moment the other side is gone; `lost` follows when it is known why."""
+        return self.lost is None and not self._websocket.left()
+
     def send(self, method: str, params: dict[str, Any] | None = None) -> asyncio.Future[Any]:
         """Call a method of the browser itself."""
         return self.call(method, params, None)

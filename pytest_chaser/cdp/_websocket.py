@@ -7,6 +7,7 @@ import base64
 import hashlib
 import os
 import secrets
+import select
 from collections import deque
 from collections.abc import Callable
 from typing import cast
@@ -17,6 +18,8 @@ _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _LONGEST_HEAD = 65_536
 _READ_SIZE = 256 * 1024
 _LONGEST_LENT = 1.0
+# That the other side has ended its half; elsewhere than on Linux that both have is all one can ask for.
+_HANG_UP: int = getattr(select, "POLLRDHUP", 0)
 
 
 class HandshakeError(Exception):
@@ -95,6 +98,14 @@ class WebSocket(asyncio.Protocol):
         """As `moved`, but without pings and pongs."""
         received, unsent = self.moved
         return received - (self._decoder.control_bytes if self._decoder is not None else 0), unsent
+
+    def left(self) -> bool:
+        """Tell whether the other side is gone, also if the loop has not had the time to read that."""
+        if not self.open:
+            return True
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), _HANG_UP)
+        return bool(poll.poll(0))
 
     def send_text(self, text: str) -> None:
         """Put one message on the wire; the socket is open."""

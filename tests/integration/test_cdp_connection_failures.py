@@ -450,6 +450,60 @@ def test_a_lost_connection_says_what_the_api_knows() -> None:
     run(scenario, limit=4)
 
 
+def test_a_connection_is_not_alive_while_the_api_is_asked_why_it_was_lost() -> None:
+    asked = asyncio.Event()
+    answered = asyncio.Event()
+
+    async def explain() -> str:
+        asked.set()
+        await answered.wait()
+        return "it was closed"
+
+    async def script(peer: Peer) -> None:
+        await peer.greet()
+        await peer.call()
+        peer.writer.close()
+
+    async def scenario() -> None:
+        async with endpoint(script) as url:
+            browser = await connect(url, connect_timeout=2, explain=explain)
+            assert browser.alive
+            call = browser.connection.send("Page.navigate")
+            await asked.wait()
+            assert not browser.alive
+            assert browser.lost is None
+            answered.set()
+            with pytest.raises(SessionLost, match="it was closed"):
+                await call
+            assert browser.lost is not None
+            assert not browser.alive
+            await browser.disconnect()
+
+    run(scenario, limit=4)
+
+
+def test_a_connection_is_not_alive_even_if_its_loop_had_no_time_to_read_the_end() -> None:
+    alive: list[bool] = []
+    browsers: list[Browser] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.greet()
+        await peer.call()
+        alive.append(browsers[0].alive)
+        peer.writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+        alive.append(browsers[0].alive)
+
+    async def scenario() -> None:
+        async with endpoint(script) as url:
+            browsers.append(await connect(url, connect_timeout=2))
+            with pytest.raises(SessionLost):
+                await browsers[0].connection.send("Page.navigate")
+            await browsers[0].disconnect()
+
+    run(scenario, limit=4)
+    assert alive == [True, False]
+
+
 @pytest.mark.parametrize("knows", ["fails", "hangs"])
 def test_an_api_that_cannot_explain_a_loss_does_not_hide_it(knows: str) -> None:
     async def explain() -> str | None:

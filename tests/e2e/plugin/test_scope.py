@@ -104,6 +104,28 @@ def test_a_session_that_died_is_replaced_without_the_next_test_noticing(suite: S
     workspace.assert_settled(2)
 
 
+def test_a_session_that_died_is_replaced_while_the_api_is_still_asked_why(suite: Suite) -> None:
+    suite.write(
+        test_dying="""
+        import time
+        seen = []
+
+        def test_before(chaser_page, chaser_client, chaser_faults):
+            chaser_page.goto(PAGE)
+            time.sleep(1)  # as long as the next test's page takes
+            seen.append(chaser_page.chaser.id)
+            chaser_faults.add("get", delay=1.5, session_id=seen[0], times=None)
+            chaser_client.delete(seen[0])
+
+        def test_after(chaser_page):
+            chaser_page.goto(PAGE)
+            assert chaser_page.title() == "Shop"
+            assert chaser_page.chaser.id not in seen
+        """
+    )
+    suite.run("--chaser-scope", "worker").assert_outcomes(passed=2)
+
+
 def test_every_test_starts_signed_in_with_the_state_of_one_login(suite: Suite, workspace: Workspace) -> None:
     suite.write(
         conftest="""

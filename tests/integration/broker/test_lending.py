@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import web
 
-from pytest_chaser._client import ChaserClient
+from pytest_chaser._client import ChaserClient, RetryPolicy
 from pytest_chaser._exceptions import (
     ApiConnectionError,
     ApiStatusError,
+    ApiTimeout,
     AuthenticationError,
     BrokerError,
     LedgerError,
@@ -29,6 +30,7 @@ from pytest_chaser._exceptions import (
 )
 from pytest_chaser.broker._link import BrokerLink
 from pytest_chaser.broker._process import start_broker
+from pytest_chaser.broker._settings import BrokerSettings
 from pytest_chaser.broker._wire import Address
 
 if TYPE_CHECKING:
@@ -135,16 +137,55 @@ def test_a_life_that_was_asked_for_is_the_life_of_the_session(brokers: Brokers, 
     assert (api.ttl(plain.id), api.ttl(marked.id)) == (300, 90)
 
 
-def test_deleting_through_the_client_is_a_hand_over(brokers: Brokers, api: StubApi) -> None:
-    async def slow(do: Do) -> web.StreamResponse:
-        await asyncio.sleep(1.0)
-        return await do()
+def _impatient(settings: BrokerSettings) -> ChaserClient:
+    """A client of the run's broker that asks once."""
+    address = Address.read(settings.address_file)
+    assert address is not None
+    return ChaserClient(address.token, address.url, retry=RetryPolicy.none())
 
+
+async def _slow(do: Do) -> web.StreamResponse:
+    await asyncio.sleep(1.0)
+    return await do()
+
+
+def test_a_session_that_the_client_has_deleted_is_gone(brokers: Brokers, api: StubApi) -> None:
     client = brokers.link(brokers.run()).client
     session = client.create()
-    api.faults.append(("delete", slow))
-    before = time.monotonic()
+    api.faults.append(("delete", _slow))
     client.delete(session.id)
+    assert client.get(session.id).status == "closed"
+    assert api.open() == []
+
+
+def test_a_delete_that_nobody_waits_for_any_more_goes_on(brokers: Brokers, api: StubApi) -> None:
+    settings = brokers.run()
+    session = brokers.link(settings).client.create()
+    api.faults.append(("delete", _slow))
+    with _impatient(settings) as client, pytest.raises(ApiTimeout):
+        client.delete(session.id, timeout=0.2)
+    api.wait_until_open(0)
+
+
+def test_a_delete_that_the_api_keeps_refusing_is_an_error_that_says_so(brokers: Brokers, api: StubApi) -> None:
+    async def refuse(do: Do) -> web.StreamResponse:
+        return web.json_response({"error": {"code": "busy", "message": "try again later"}}, status=503)
+
+    settings = brokers.run()
+    session = brokers.link(settings).client.create()
+    api.faults += [("delete", refuse)] * 20
+    with _impatient(settings) as client, pytest.raises(ApiStatusError, match="not confirmed to be deleted after 5 s"):
+        client.delete(session.id)
+    api.faults.clear()
+    api.wait_until_open(0)
+
+
+def test_a_session_that_is_handed_over_is_not_waited_for(brokers: Brokers, api: StubApi) -> None:
+    link = brokers.link(brokers.run())
+    session = link.acquire(test="test")
+    api.faults.append(("delete", _slow))
+    before = time.monotonic()
+    link.release(session.id)
     assert time.monotonic() - before < 0.5
     api.wait_until_open(0)
 
