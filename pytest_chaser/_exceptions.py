@@ -48,7 +48,8 @@ class ConfigurationError(ChaserError):
 class ApiError(ChaserError):
     """A request to the Sessions API failed.
 
-    `method` and `path` name the request; `sent` is False only if it is certain that no byte of it went out.
+    `method` and `path` name the request, `host` says where it was sent, `reason` what came of it, and `advice` what to
+    do next: the message has all of them. `sent` is False only if it is certain that no byte of the request went out.
     """
 
     def __init__(
@@ -58,6 +59,9 @@ class ApiError(ChaserError):
         self.method = method
         self.path = path
         self.sent = sent
+        self.host: str | None = None
+        self.reason: str | None = None
+        self.advice: str | None = None
 
 
 class ApiConnectionError(ApiError):

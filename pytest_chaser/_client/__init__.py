@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from ._async import AsyncChaserClient
 from ._endpoint import DEFAULT_API_URL
+from ._relayed import RelayedClient
 from ._retry import RetryPolicy
 from ._sync import ChaserClient
 
-__all__ = ["DEFAULT_API_URL", "AsyncChaserClient", "ChaserClient", "RetryPolicy"]
+__all__ = ["DEFAULT_API_URL", "AsyncChaserClient", "ChaserClient", "RelayedClient", "RetryPolicy"]

@@ -74,7 +74,7 @@ class Failure:
     """Why an attempt did not give what was asked for.
 
     `sent` is False only if it is certain that no byte of the request went out. `cause` is shown as the cause in a
-    traceback, and holds neither request nor key.
+    traceback, and holds neither request nor key. `host` is where it happened if that is not where the request was sent.
     """
 
     kind: type[ApiError]
@@ -86,6 +86,22 @@ class Failure:
     retry_after: float | None = None
     session_id: str | None = None
     cause: Exception | None = field(default=None, repr=False)
+    host: str | None = None
+
+    @classmethod
+    def of(cls, error: ApiError, status: int) -> Failure:
+        """Return the failure of a relay's attempt; `status` is the relay's own, for one that had none from the API."""
+        return cls(
+            type(error),
+            error.reason or error.message,
+            error.advice or "",
+            sent=error.sent,
+            status=error.status if isinstance(error, ApiStatusError) else status,
+            code=error.code if isinstance(error, ApiStatusError) else None,
+            retry_after=error.retry_after if isinstance(error, ApiStatusError) else None,
+            session_id=error.session_id if isinstance(error, ApiProtocolError) else None,
+            host=error.host,
+        )
 
     @property
     def transient(self) -> bool:
@@ -94,6 +110,12 @@ class Failure:
 
     def error(self, call: Call, host: str, attempts: int, elapsed: float) -> ApiError:
         """Return the exception: what was attempted, where, how often and how long, and what to do next."""
+        host = self.host or host
+        error = self._error(call, host, attempts, elapsed)
+        error.host, error.reason, error.advice = host, self.reason, self.advice
+        return error
+
+    def _error(self, call: Call, host: str, attempts: int, elapsed: float) -> ApiError:
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         message = (
             f"{call.method} {call.path} at {host} failed: {self.reason} ({tries} in {elapsed:.1f} s); {self.advice}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .._models import PreviewToken, Session, SessionPage
 from .._secrets import Secret
 from ._endpoint import Endpoint
-from ._flows import Flows, Options, Outcome, Pagination, Pause, Steps, check_whole
+from ._flows import Exchange, Flows, Options, Outcome, Pagination, Pause, Steps, check_whole
 from ._retry import RetryPolicy
 from ._transport import SyncTransport
 from ._waiting import check_duration, wait_until_ready
@@ -169,4 +169,7 @@ class ChaserClient:
                 outcome = None
                 self._sleep(step.seconds)
             else:
-                outcome = self._transport.exchange(step)
+                outcome = self._exchange(step)
+
+    def _exchange(self, step: Exchange) -> Outcome:
+        return self._transport.exchange(step)

@@ -28,7 +28,7 @@ class Pending:
 
     id: str
     expires_at: datetime
-    last: str = ""
+    last: ApiError | None = None
     attempts: int = 0
 
 
@@ -69,10 +69,11 @@ class Deletes:
             await asyncio.wait([self._tasks[session_id]], timeout=timeout)
         pending = self.pending.get(session_id)
         if pending is not None:
-            raise ApiTimeout(
-                f"session {session_id} is not confirmed to be deleted after {timeout:g} s "
-                f"({pending.last or 'the API has not answered'}); the run goes on asking"
-            )
+            said = pending.last.reason if pending.last is not None else "no answer"
+            error = ApiTimeout(f"session {session_id} is not confirmed to be deleted: {said}")
+            error.host = pending.last.host if pending.last is not None else None
+            error.reason, error.advice = f"{said}, so the end is not confirmed", "the run goes on asking"
+            raise error
 
     async def idle(self, timeout: float | None = None) -> bool:
         """Wait until nothing is pending; return whether that is so."""
@@ -109,7 +110,7 @@ class Deletes:
                     await self._client.delete(pending.id)
                 return "deleted"
             except ApiError as error:
-                pending.last = str(error)
+                pending.last = error
                 logger.warning("delete of %s, attempt %d: %s", pending.id, pending.attempts, error)
                 wanted = error.retry_after if isinstance(error, ApiStatusError) else None
             if self._server_clock.now() > pending.expires_at + _EXPIRY_MARGIN:

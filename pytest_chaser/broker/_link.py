@@ -24,7 +24,7 @@ from ._account import RunSummary
 from ._liveness import ProcessIdentity
 from ._process import start_broker
 from ._settings import BrokerSettings
-from ._wire import HOLDER_HEADER, Address, error_from_json
+from ._wire import HOLDER_HEADER, Address, error_from_json, read_error
 
 if TYPE_CHECKING:
     from .._client import ChaserClient
@@ -102,10 +102,13 @@ class BrokerLink:
             assert self._address is not None
             if self._client is None:
                 # Here, as few tests need it: httpx is as much to load as all else that a worker needs for its start.
-                from .._client import ChaserClient
+                from .._client import RelayedClient
 
-                self._client = ChaserClient(
-                    self._address.token, self._address.url, headers={HOLDER_HEADER: self._holder_header()}
+                self._client = RelayedClient(
+                    self._address.token,
+                    self._address.url,
+                    headers={HOLDER_HEADER: self._holder_header()},
+                    read_error=read_error,
                 )
             return self._client
 

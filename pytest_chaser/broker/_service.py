@@ -114,7 +114,7 @@ class Service:
         account = self.account
         deleted_earlier = self.earlier_settled
         unconfirmed = tuple(
-            {"id": item.id, "expires_at": item.expires_at.isoformat(), "last": item.last}
+            {"id": item.id, "expires_at": item.expires_at.isoformat(), "last": str(item.last or "")}
             for item in self.deletes.pending.values()
             if item.id not in self.earlier
         )

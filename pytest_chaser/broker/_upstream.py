@@ -99,7 +99,7 @@ class Upstream:
                 return await self._created(number, Session(error.session_id, SessionStatus.CREATING.value))
             self._lost(Doubt(number, ttl, spec.profile, since, self.server_clock.now()))
             self.record.record_lost(number)
-            raise LostAnswer(f"the answer to a POST that creates a session was lost: {error}", number=number) from error
+            raise LostAnswer(error, number=number) from error
         return await self._created(number, session)
 
     async def _intend(self, ttl: int | None, profile: str | None) -> int:

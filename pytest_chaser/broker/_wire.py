@@ -99,3 +99,12 @@ def error_from_json(value: Mapping[str, Any]) -> ChaserError:
     error = kind(message)
     vars(error).update(value.get("data") or {})
     return error
+
+
+def read_error(body: bytes) -> ChaserError | None:
+    """Return the error that an answer of the broker's tells of, if it does."""
+    try:
+        detail = json.loads(body).get("chaser")
+    except (ValueError, AttributeError):
+        return None
+    return error_from_json(detail) if isinstance(detail, dict) else None

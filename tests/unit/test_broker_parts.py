@@ -71,7 +71,7 @@ def test_every_error_class_crosses_the_wire() -> None:
 
 
 def test_a_lost_answer_is_a_connection_error_to_a_worker() -> None:
-    again = error_from_json(error_json(LostAnswer("lost", number=3)))
+    again = error_from_json(error_json(LostAnswer(_exceptions.ApiTimeout("late"), number=3)))
     assert type(again) is _exceptions.ApiConnectionError
 
 

@@ -19,6 +19,7 @@ from aiohttp import web
 from pytest_chaser._client import ChaserClient, RetryPolicy
 from pytest_chaser._exceptions import (
     ApiConnectionError,
+    ApiProtocolError,
     ApiStatusError,
     ApiTimeout,
     AuthenticationError,
@@ -123,6 +124,26 @@ def test_the_whole_api_is_there_through_the_broker(brokers: Brokers, api: StubAp
     client.delete("sess_unknown")
 
 
+def test_what_the_api_says_is_told_as_if_there_were_no_broker(brokers: Brokers, api: StubApi) -> None:
+    async def refuse(do: Do) -> web.StreamResponse:
+        return web.json_response({"error": {"code": "busy", "message": "come again"}}, status=503)
+
+    client = brokers.link(brokers.run()).client
+    place = urlsplit(api.url).netloc
+    with pytest.raises(SessionNotFound) as caught:
+        client.get("sess_unknown")
+    assert str(caught.value).startswith(f"GET /v1/sessions/sess_unknown at {place} failed: it answered 404 ")
+    assert "(1 attempt in " in str(caught.value)
+    assert (caught.value.host, caught.value.path) == (place, "/v1/sessions/sess_unknown")
+    api.faults += [("list", refuse)] * 5
+    with pytest.raises(ApiStatusError) as refused:
+        client.list()
+    said = f"GET /v1/sessions at {place} failed: it answered 503 busy (come again) (5 attempts in "
+    assert str(refused.value).startswith(said)
+    assert str(refused.value).endswith("; the service or a proxy before it failed: try again later")
+    assert (refused.value.status, refused.value.code) == (503, "busy")
+
+
 @pytest.mark.parametrize(("asked", "life"), [(77, 77), (None, 1800)], ids=["named", "the API's default"])
 def test_a_plain_create_sends_what_its_caller_sent(
     brokers: Brokers, api: StubApi, asked: int | None, life: int
@@ -158,6 +179,20 @@ def test_a_session_that_the_client_has_deleted_is_gone(brokers: Brokers, api: St
     assert api.open() == []
 
 
+def test_an_answer_that_is_garbled_in_passing_is_asked_for_again(brokers: Brokers, api: StubApi) -> None:
+    async def garble(do: Do) -> web.StreamResponse:
+        await do()
+        return web.Response(text="not JSON", content_type="application/json")
+
+    client = brokers.link(brokers.run()).client
+    session = client.create()
+    api.faults.append(("get", garble))
+    assert client.get(session.id).id == session.id
+    api.faults += [("get", garble)] * 5
+    with pytest.raises(ApiProtocolError, match=r"is not what the API documents.*\(5 attempts in "):
+        client.get(session.id)
+
+
 def test_a_delete_that_nobody_waits_for_any_more_goes_on(brokers: Brokers, api: StubApi) -> None:
     settings = brokers.run()
     session = brokers.link(settings).client.create()
@@ -174,7 +209,12 @@ def test_a_delete_that_the_api_keeps_refusing_is_an_error_that_says_so(brokers: 
     settings = brokers.run()
     session = brokers.link(settings).client.create()
     api.faults += [("delete", refuse)] * 20
-    with _impatient(settings) as client, pytest.raises(ApiStatusError, match="not confirmed to be deleted after 5 s"):
+    with (
+        _impatient(settings) as client,
+        pytest.raises(
+            ApiStatusError, match=r"is not confirmed to be deleted: it answered 503 busy \(try again later\)"
+        ),
+    ):
         client.delete(session.id)
     api.faults.clear()
     api.wait_until_open(0)
