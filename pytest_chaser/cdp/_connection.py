@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context
 from typing import Any, TypeVar
 
 import pyppeteer.connection
@@ -37,17 +39,24 @@ _ATTACHING = frozenset({"Target.attachToTarget", "Target.setAutoAttach"})
 class _Call:
     """One call that waits for its answer."""
 
-    __slots__ = ("calls", "future", "id", "method", "operation", "session_id", "timer")
+    __slots__ = ("calls", "ends_at", "future", "id", "limit", "method", "operation", "session_id")
 
     def __init__(
-        self, calls: dict[int, _Call], call_id: int, future: asyncio.Future[Any], method: str, session_id: str | None
+        self,
+        calls: dict[int, _Call],
+        call_id: int,
+        future: asyncio.Future[Any],
+        method: str,
+        session_id: str | None,
+        limit: float | None,
     ) -> None:
         self.calls = calls
         self.id = call_id
         self.future = future
         self.method = method
         self.session_id = session_id
-        self.timer: asyncio.TimerHandle | None = None
+        self.limit = limit
+        self.ends_at = math.inf if limit is None else future.get_loop().time() + limit
         self.operation = Operations.current()
         calls[call_id] = self
         if self.operation is not None:
@@ -57,25 +66,61 @@ class _Call:
     def ended(self, future: asyncio.Future[Any]) -> None:
         """Forget the call: the done callback of its future, which a cancelled one ends with too."""
         self.calls.pop(self.id, None)
-        if self.timer is not None:
-            self.timer.cancel()
         if self.operation is not None:
             self.operation.call_ended(future.get_loop().time())
         if not future.cancelled():
             # pyppeteer drops many answers unread; an error among them is no news at the end of the run.
             future.exception()
 
-
-def _expire(call: _Call, limit: float) -> None:
-    if not call.future.done():
-        call.future.set_exception(
-            CdpTimeout(
-                f"the browser did not answer {call.method} within {limit:g} s; raise chaser_call_timeout if the page "
-                "really needs longer",
-                call=call.method,
-                timeout=limit,
+    def expire(self) -> None:
+        """End the call, as there was no answer in time."""
+        if not self.future.done():
+            self.future.set_exception(
+                CdpTimeout(
+                    f"the browser did not answer {self.method} within {self.limit:g} s; raise chaser_call_timeout if "
+                    "the page really needs longer",
+                    call=self.method,
+                    timeout=self.limit,
+                )
             )
-        )
+
+
+class _Expiry:
+    """Ends the calls of a connection that are not answered in time, with one timer for all.
+
+    A timer for each would stay in the loop's heap after the answer, with all that the call's context holds, until the
+    loop's own thread next wakes: thousands of objects that Python's garbage collector looks through in vain.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, calls: Mapping[int, _Call]) -> None:
+        self._loop = loop
+        self._calls = calls
+        self._context = Context()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = math.inf
+
+    def watch(self, call: _Call) -> None:
+        """End the call when its time is over."""
+        if call.ends_at < self._due:
+            self.stop()
+            self._due = call.ends_at
+            self._timer = self._loop.call_at(self._due, self._look, context=self._context)
+
+    def stop(self) -> None:
+        """End no call any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._due = None, math.inf
+
+    def _look(self) -> None:
+        # The loop calls a little early: by what its clock cannot tell apart.
+        now = max(self._due, self._loop.time())
+        self._timer, self._due = None, math.inf
+        for call in list(self._calls.values()):
+            if call.ends_at <= now:
+                call.expire()
+            else:
+                self.watch(call)
 
 
 class _Emitter(EventEmitter):
@@ -150,6 +195,7 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         self._closeCallback: Callable[[], None] | None = None
         self._websocket = websocket
         self._calls: dict[int, _Call] = {}
+        self._expiry = _Expiry(self._loop, self._calls)
         self._explain = explain
         self.call_timeout = call_timeout
         self.lost: SessionLost | None = None
@@ -195,10 +241,7 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
             text = _to_json(message)
         except (TypeError, ValueError) as error:
             return self.failed(error)
-        call = _Call(self._calls, call_id, future, method, session_id)
-        limit = limit_here(self.call_timeout)
-        if limit is not None:
-            call.timer = self._loop.call_later(limit, _expire, call, limit)
+        self._expiry.watch(_Call(self._calls, call_id, future, method, session_id, limit_here(self.call_timeout)))
         if self._websocket.open:
             self._websocket.send_text(text)
         # Else the end is about to be told, and fails this call with the rest.
@@ -325,6 +368,7 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
             if not call.future.done():
                 call.future.set_exception(SessionLost(lost.message))
         self._calls.clear()
+        self._expiry.stop()
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             session._on_closed()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import contextvars
 import hashlib
 import json
 import os
@@ -11,6 +13,7 @@ import socket
 import ssl
 import struct
 import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +23,7 @@ import pytest
 
 from pytest_chaser._exceptions import CdpConnectionError, CdpTimeout, SessionLost
 from pytest_chaser.cdp import Browser, connect
+from pytest_chaser.cdp._deadlines import call_limit
 
 SECRET = "/sessions/sess_secret?token=hidden"
 TICK = 0.02
@@ -522,6 +526,70 @@ def test_an_api_that_cannot_explain_a_loss_does_not_hide_it(knows: str) -> None:
             browser = await connect(url, connect_timeout=2, explain=explain)
             with pytest.raises(SessionLost, match="without a closing handshake"):
                 await browser.connection.send("Page.navigate")
+            await browser.disconnect()
+
+    run(scenario, limit=4)
+
+
+def test_each_call_ends_at_its_own_limit() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.greet()
+        for _ in range(4):
+            call = await peer.call()
+            if call["method"] == "Answered.soon":
+                peer.send({"id": call["id"], "result": {}})
+        await peer.call()
+
+    async def scenario() -> None:
+        async with endpoint(script) as url:
+            browser = await connect(url, connect_timeout=2, call_timeout=0.4)
+            ended: dict[str, float] = {}
+            started = time.monotonic()
+
+            def call(method: str, limit: float | None) -> asyncio.Future[Any]:
+                with contextlib.nullcontext() if limit is None else call_limit(limit):
+                    future = browser.connection.send(method)
+                future.add_done_callback(lambda _: ended.update({method: time.monotonic() - started}))
+                return future
+
+            limits = {"Last.one": 0.4, "Second.one": 0.2, "First.one": 0.1}
+            answered = call("Answered.soon", 5.0)
+            futures = {method: call(method, None if limit == 0.4 else limit) for method, limit in limits.items()}
+            await asyncio.wait([answered, *futures.values()])
+            assert answered.exception() is None
+            for method, limit in limits.items():
+                error = futures[method].exception()
+                assert isinstance(error, CdpTimeout)
+                assert error.timeout == limit
+                assert limit <= ended[method] < limit + 1.0
+            await browser.disconnect()
+
+    run(scenario, limit=4)
+
+
+def test_an_answered_call_leaves_nothing_in_the_loop() -> None:
+    class Marked:
+        """Something that only the contexts of the calls hold."""
+
+    async def script(peer: Peer) -> None:
+        await peer.greet()
+        while True:
+            call = await peer.call()
+            peer.send({"id": call["id"], "result": {}})
+
+    async def scenario() -> None:
+        async with endpoint(script) as url:
+            browser = await connect(url, connect_timeout=2)
+            mark: contextvars.ContextVar[Marked] = contextvars.ContextVar("mark")
+
+            async def call() -> weakref.ref[Marked]:
+                mark.set(Marked())
+                await browser.connection.send("Page.enable")
+                return weakref.ref(mark.get())
+
+            held = [await asyncio.create_task(call()) for _ in range(20)]
+            await asyncio.sleep(0)  # the step that ended the last of them is still in its context
+            assert [mark() for mark in held] == [None] * 20
             await browser.disconnect()
 
     run(scenario, limit=4)
