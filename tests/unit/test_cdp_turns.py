@@ -124,10 +124,10 @@ def test_a_timer_goes_off_after_a_step_and_not_in_it(loop: TurnLoop, alarm: None
     reached = []
 
     def step() -> None:
-        time.sleep(0.1)
+        time.sleep(0.4)
         reached.append("the end")
 
-    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
     with pytest.raises(Alarm):
         loop.step(step)
     assert reached == ["the end"]
@@ -147,14 +147,15 @@ def test_a_timer_loses_no_time_by_a_step(loop: TurnLoop, alarm: None) -> None:
 
 
 def test_a_timer_is_heard_wherever_it_goes_off(thread: LoopThread, alarm: None) -> None:
-    def call_until(deadline: float) -> None:
+    def call_with_alarm(after: float) -> None:
+        deadline = time.monotonic() + 5
+        signal.setitimer(signal.ITIMER_REAL, after)
         while time.monotonic() < deadline:
             thread.call(int)
 
     for number in range(300):
-        signal.setitimer(signal.ITIMER_REAL, 0.002 + number / 300_000)
         with pytest.raises(Alarm):
-            call_until(time.monotonic() + 5)
+            call_with_alarm(0.002 + number / 300_000)
         assert not thread.here()
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
