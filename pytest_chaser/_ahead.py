@@ -7,6 +7,8 @@ made is given back whenever it is done.
 from __future__ import annotations
 
 import threading
+import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from .cdp import PageOptions
 
 _LEAST_LIFE = 30.0
+# So many sessions that are dead when they are lent are no accident any more.
+_MOST_DEAD = 3
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,12 @@ class Kept:
         """Return the session if it lives long enough for the next test."""
         with self._lock:
             remote = self.remote
-        if remote is None:
-            return None
+        return remote if remote is not None and self.suffices(remote) else None
+
+    def suffices(self, remote: Remote) -> bool:
+        """Tell whether a session, kept or not, lives long enough for the next test."""
         # Twice the longest test so far; but a short life is not all kept in reserve.
-        needed = min(max(_LEAST_LIFE, 2 * self.longest_test), remote.life / 2)
-        return remote if remote.serves(needed) else None
+        return remote.serves(min(max(_LEAST_LIFE, 2 * self.longest_test), remote.life / 2))
 
     def replace(self, remote: Remote | None) -> Remote | None:
         """Keep another session, or none; return the one kept before if it is not the same."""
@@ -77,6 +82,7 @@ class Making:
         self._kept = kept
         self._timeout = timeout
         self._remote = remote
+        self._token = uuid.uuid4().hex
         self.future: Future[Made] = spawn(self._make, "chaser-ahead" if ahead else "chaser-acquire")
 
     def abandon(self, spawned: Callable[[Future[None]], None]) -> None:
@@ -93,6 +99,8 @@ class Making:
             if made.kept and made.remote is not self._kept.remote:
                 spawned(spawn(lambda: self._lender.end(made.remote), "chaser-end"))
 
+        if not self.future.done():
+            spawned(spawn(lambda: self._lender.abandon(self._token), "chaser-abandon"))
         self.future.add_done_callback(give_back)
 
     def ran_out_of_patience(self) -> bool:
@@ -108,12 +116,31 @@ class Making:
                 # It may have died since it was looked at; a fresh one tells whether the fault is elsewhere.
                 if kept.browser is None or kept.browser.lost is None:
                     raise
-        remote = self._remote or self._lender.acquire(self.plan, ahead=self.ahead, timeout=self._timeout)
-        try:
-            return Made(remote, self._open(remote), kept=self.plan.shared)
-        except BaseException:
-            self._lender.end(remote)
-            raise
+        if self._remote is not None:
+            try:
+                return self._made(self._remote)
+            except BaseException:
+                self._lender.end(self._remote)
+                raise
+        started = time.monotonic()
+        for attempt in range(1, _MOST_DEAD + 1):
+            left = max(0.0, self._timeout - (time.monotonic() - started))
+            remote = self._lender.acquire(self.plan, ahead=self.ahead, timeout=left, token=self._token)
+            try:
+                return self._made(remote)
+            except (CdpError, SessionError):
+                # It may have died since it got ready, which is not the test's affair; whatever else is, is told.
+                again = attempt < _MOST_DEAD and self._lender.has_ended(remote)
+                self._lender.end(remote)
+                if not again:
+                    raise
+            except BaseException:
+                self._lender.end(remote)
+                raise
+        raise AssertionError("unreachable")
+
+    def _made(self, remote: Remote) -> Made:
+        return Made(remote, self._open(remote), kept=self.plan.shared)
 
     def _open(self, remote: Remote) -> OpenPage | None:
         if self.options is None:

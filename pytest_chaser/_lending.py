@@ -105,9 +105,23 @@ class Lender:
         self.loop = loop
         self.evidence = evidence
 
-    def acquire(self, plan: Plan, *, ahead: bool, timeout: float) -> Remote:
+    def acquire(self, plan: Plan, *, ahead: bool, timeout: float, token: str) -> Remote:
         """Return a ready session that is leased to this process; no connection yet."""
-        return Remote.of(self.link.acquire(plan.test, plan.ttl, plan.profile, timeout, ahead=ahead))
+        return Remote.of(self.link.acquire(plan.test, plan.ttl, plan.profile, timeout, ahead=ahead, token=token))
+
+    def abandon(self, token: str) -> None:
+        """Want no more what `acquire` waits for under this name."""
+        # A broker that is gone waits for nobody.
+        with contextlib.suppress(ChaserError):
+            self.link.abandon(token)
+
+    def has_ended(self, remote: Remote) -> bool:
+        """Ask the API whether a session is over; one that does not answer says nothing."""
+        try:
+            return self.link.client.get(remote.session.id).has_ended
+        except ChaserError as error:
+            logger.debug("session %s: %s", remote.session.id, error)
+            return False
 
     def is_gone(self, remote: Remote) -> bool:
         """Tell whether the session has ended, as far as its connection shows."""

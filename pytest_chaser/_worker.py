@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _TICK = 0.25
+_LEAST_PATIENCE = 1.0
 _CLOSE_PATIENCE = 5.0
 DRAIN_PATIENCE = 30.0
 
@@ -204,6 +205,7 @@ class Worker:
         engine = self.ready_engine()
         if engine is None or not needs_session(item):
             return
+        self._make_room(engine, item)
         try:
             give_back = engine.link.test_started(item.nodeid)
         except ChaserError:
@@ -214,6 +216,22 @@ class Worker:
             kept = self._kept.replace(None)
             if kept is not None:
                 self._end(engine, kept)
+
+    def _make_room(self, engine: Engine, item: pytest.Item) -> None:
+        """Give the kept session back if the test takes one of its own and the limit leaves no place for both."""
+        kept = self._kept.remote
+        try:
+            if kept is None or self.plan(item, self._options_of(item), {}).shared:
+                return
+            status = engine.link.status()
+            if status["limit"] is not None and status["open"] >= status["limit"]:
+                self._kept.replace(None)
+                # At once: the broker is told next that the test has started, and would see both as a deadlock.
+                engine.link.release(kept.session.id)
+                self._end(engine, kept)
+        except ChaserError:
+            # Whatever it is, the test's own request meets it and tells the user.
+            return
 
     def attempt_begins(self, item: pytest.Item, options: TestOptions) -> None:
         """Start to keep evidence of an attempt of a test, before its fixtures are set up."""
@@ -349,7 +367,7 @@ class Worker:
             except ChaserError:
                 # Patience that began to run before this test did is not the test's own.
                 left = self.settings.acquire_timeout - (time.monotonic() - started)
-                if not (making.ran_out_of_patience() and left > 0):
+                if not (making.ran_out_of_patience() and left > _LEAST_PATIENCE):
                     raise
             else:
                 return made if making.options == page else self._reopen(engine, made, plan, page)
@@ -373,8 +391,8 @@ class Worker:
         # Its request at the broker waits behind others until the test that it names begins.
         waits_for_another = pending and making.plan.test != plan.test
         made = making.future.result() if not pending and making.future.exception() is None else None
-        gone = made is not None and engine.lender.is_gone(made.remote)
-        if making.plan.fits(plan) and not waits_for_another and not gone:
+        worn_out = made is not None and (engine.lender.is_gone(made.remote) or not self._kept.suffices(made.remote))
+        if making.plan.fits(plan) and not waits_for_another and not worn_out:
             return making
         making.abandon(self._track)
         return None

@@ -42,6 +42,7 @@ class Routes:
             web.post("/v1/sessions/{id}/preview-token", self.preview_token),
             web.post("/broker/hold", self.hold),
             web.post("/broker/acquire", self.acquire),
+            web.post("/broker/abandon", self.abandon),
             web.post("/broker/release", self.release),
             web.post("/broker/demand", self.demand),
             web.post("/broker/drain", self.drain),
@@ -113,9 +114,19 @@ class Routes:
         spec = self._service.spec(_whole(body, "ttl"), _text(body, "profile"))
         timeout = float(body.get("timeout") or self._service.settings.acquire_timeout)
         session = await self._pool.acquire(
-            _holder(request), _text(body, "test"), spec, timeout, ahead=bool(body.get("ahead"))
+            _holder(request),
+            _text(body, "test"),
+            spec,
+            timeout,
+            ahead=bool(body.get("ahead")),
+            token=_text(body, "token") or "",
         )
         return web.json_response(session_json(session))
+
+    async def abandon(self, request: web.Request) -> web.Response:
+        """Forget a request whose asker wants it no more."""
+        self._pool.abandon(str((await _body(request)).get("token")))
+        return web.json_response({})
 
     async def release(self, request: web.Request) -> web.Response:
         """Take a session back."""

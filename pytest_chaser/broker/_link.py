@@ -120,17 +120,23 @@ class BrokerLink:
         timeout: float | None = None,
         *,
         ahead: bool = False,
+        token: str = "",
     ) -> Session:
         """Return a session that is ready and leased to this process; blocks until there is one.
 
-        `ahead` asks for a test that has not started: it yields to tests that wait. Raises what kept the session from
-        being one: `ProvisioningTimeout`, `ProvisioningFailed`, `QuotaExceeded`, `AuthenticationError`, ...
+        `ahead` asks for a test that has not started: it yields to tests that wait. `token` is a name to `abandon` it
+        by, from another thread. Raises what kept the session from being one: `ProvisioningTimeout`,
+        `ProvisioningFailed`, `QuotaExceeded`, `AuthenticationError`, ...
         """
         wait = self.settings.acquire_timeout if timeout is None else timeout
-        body = {"test": test, "ttl": ttl, "profile": profile, "timeout": wait, "ahead": ahead}
+        body = {"test": test, "ttl": ttl, "profile": profile, "timeout": wait, "ahead": ahead, "token": token}
         session = Session.from_json(self._call("POST", "/broker/acquire", body, wait + _ANSWER_MARGIN))
         self._leases.add(session.id)
         return session
+
+    def abandon(self, token: str) -> None:
+        """Want no more what `acquire` was asked for under this name; it raises then."""
+        self._call("POST", "/broker/abandon", {"token": token})
 
     def release(self, session_id: str) -> None:
         """Hand a session over to be deleted; takes milliseconds."""

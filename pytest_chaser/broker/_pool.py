@@ -17,6 +17,7 @@ from .._models import Session
 from ._account import Account
 from ._demand import Demand
 from ._provisioner import Provisioner
+from ._queue import nobody_waits
 from ._quota import Quota
 from ._refusals import Refusals
 from ._settings import BrokerSettings
@@ -68,20 +69,28 @@ class Pool:
         self.crew = self._steering.crew
         self._queue = self._steering.queue
         self._timer: asyncio.TimerHandle | None = None
+        self._abandoned: set[str] = set()
 
     # What holders ask for
 
-    async def acquire(self, holder: Holder, test: str | None, spec: Spec, timeout: float, *, ahead: bool) -> Session:
+    async def acquire(
+        self, holder: Holder, test: str | None, spec: Spec, timeout: float, *, ahead: bool, token: str = ""
+    ) -> Session:
         """Return a ready session that is leased to `holder`, or raise what kept it from being one.
 
-        Cancelling removes the request; a session that was granted in the same moment is deleted.
+        Cancelling removes the request; a session that was granted in the same moment is deleted. `token` is a name to
+        `abandon` it by.
         """
         self.refusals.raise_if_final()
+        if token in self._abandoned:
+            self._abandoned.remove(token)
+            raise nobody_waits()
         # What a worker asks for ahead and what it says of its tests come by two ways: the start may be told first.
         ahead = ahead and not (test is not None and self.demand.has_started(test))
         self.demand.asked(test, holder.key)
-        request = Request(holder, test, spec, self._clock(), ahead, self.quota.refusals)
+        request = Request(holder, test, spec, self._clock(), ahead, self.quota.refusals, token=token)
         self._queue.add(request)
+        self._steering.asked(request)
         try:
             self.steer()
             await asyncio.wait({request.future}, timeout=timeout)
@@ -153,7 +162,18 @@ class Pool:
         self.demand.started(test, None if keeps_it else holder.key)
         self._queue.promote(test, self._clock())
         self.steer()
-        return keeps_it and self._steering.is_full() and bool(self._queue.urgent())
+        others_wait = any(request.holder.key != holder.key for request in self._queue.urgent())
+        return keeps_it and self._steering.is_full() and others_wait
+
+    def forget_requests(self, holder: Holder | None) -> None:
+        """End the waits of a holder whose run is over, or all."""
+        self._queue.fail(ApiConnectionError("the run is over"), holder=holder)
+
+    def abandon(self, token: str) -> None:
+        """End the wait of the request that its asker gave this name, now or when it arrives."""
+        if not self._queue.abandon(token):
+            self._abandoned.add(token)
+        self.steer()
 
     def end_demand(self) -> None:
         """Give up what was begun ahead."""
@@ -265,6 +285,9 @@ class Pool:
         if blocked is not None:
             if self._steering.is_proven(blocked):
                 blocked.fail(deadlock_error(blocked, self.stock, self.quota.limit))
+                # What it leaves may be enough for the others: against them only what is refused from now on counts.
+                for request in self._queue.waiting():
+                    request.refusals_before = self.quota.refusals
             else:
                 self.quota.try_higher_by(self._clock() + _DEADLOCK_TRIAL)
         self._schedule()

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+from .._exceptions import ApiConnectionError
 from ._slots import Holder, Request
 from ._upstream import Spec
+
+
+def nobody_waits() -> ApiConnectionError:
+    """Return the error of a request that was abandoned; hardly anybody sees it."""
+    return ApiConnectionError("nobody waits for this session any more")
 
 
 class Queue:
@@ -47,6 +53,13 @@ class Queue:
             if request.test == test and request.ahead:
                 request.ahead = False
                 request.urgent_since = now
+
+    def abandon(self, token: str) -> bool:
+        """End the wait of the request of that name; return whether there is one."""
+        found = [request for request in self._requests if request.token == token]
+        for request in found:
+            request.fail(nobody_waits())
+        return bool(found)
 
     def fail(self, error: Exception, *, spec: Spec | None = None, holder: Holder | None = None) -> None:
         """End the waits for a spec, of a holder, or all."""

@@ -95,6 +95,7 @@ class Service:
             self.pool.refusals.final = BrokerError("the run was told to end")
             self.pool.close()
         self.pool.demand.nobody_asks()
+        self.pool.forget_requests(None if whole_run else holder)
         self.pool.end_demand()
         for slot in self.pool.stock.leased_to(holder):
             self.pool.release_slot(slot)

@@ -90,6 +90,7 @@ class Request:
     urgent_since: float = 0.0
     failures: int = 0
     granted: Slot | None = None
+    token: str = ""
     future: asyncio.Future[Slot] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from ._account import Account
 from ._crew import Crew
 from ._demand import Demand
-from ._lifetimes import API_DEFAULT_TTL, ServerClock
+from ._lifetimes import API_DEFAULT_TTL, ServerClock, whole_life
 from ._policy import Situation, unleased_wanted
 from ._queue import Queue
 from ._quota import Quota
@@ -55,6 +55,7 @@ class Steering:
         self._default_spec = default_spec
         self._clock = clock
         self._lives_checked = -_LIFE_CHECK_INTERVAL
+        self._most_at_once = 1
 
     def worn_out(self) -> list[Slot]:
         """Return the ready sessions whose life is too short for a test: they are replaced before they are needed.
@@ -71,24 +72,50 @@ class Steering:
         return worn_out
 
     def _is_fit(self, slot: Slot) -> bool:
-        return self._remaining_life(slot) >= self._life_needed(slot.spec)
+        return self._remaining_life(slot) >= self._life_needed(slot)
 
     def _remaining_life(self, slot: Slot) -> float:
         remaining = None if slot.session is None else self._server_clock.remaining(slot.session)
         return float("inf") if remaining is None else remaining
 
-    def _life_needed(self, spec: Spec) -> float:
-        return min(max(_LEAST_LIFE, 2.0 * self._account.longest_body), 0.5 * (spec.ttl or API_DEFAULT_TTL))
+    def _life_needed(self, slot: Slot) -> float:
+        # The whole life is the server's own: a session that was given less than was asked for is not worn out by that.
+        whole = whole_life(slot.session) if slot.session is not None else None
+        return min(
+            max(_LEAST_LIFE, 2.0 * self._account.longest_body), 0.5 * (whole or slot.spec.ttl or API_DEFAULT_TTL)
+        )
 
     def matches(self) -> Iterator[tuple[Slot, Request]]:
         """Yield which ready session goes to whom; each pair has to be leased before the next is asked for."""
-        for request in self.queue.waiting():
+        for request in sorted(self.queue.waiting(), key=lambda request: (request.ahead, not self._has_some(request))):
             if request.ahead and not self._may_take_ahead(request.holder):
+                continue
+            if not self._may_take_first(request):
                 continue
             ready = self._stock.ready()
             slot = next((item for item in ready if item.spec == request.spec and self._is_fit(item)), None)
             if slot is not None:
                 yield slot, request
+
+    def asked(self, request: Request) -> None:
+        """Note how many sessions one test wants at once: what the next tests may want too."""
+        if request.test is not None:
+            self._most_at_once = max(self._most_at_once, self._had(request) + 1)
+
+    def _had(self, request: Request) -> int:
+        leases = [slot.lease for slot in self._stock.leased_to(request.holder)]
+        return sum(lease is not None and lease.test == request.test for lease in leases)
+
+    def _has_some(self, request: Request) -> bool:
+        return request.test is not None and self._had(request) > 0
+
+    def _may_take_first(self, request: Request) -> bool:
+        # A test may want as many at once as another one did. Begun with fewer places left, two of them would each hold
+        # what the other waits for; one alone may always begin, and is told if the limit is too small for it.
+        limit, leased = self._quota.limit, len(self._stock.leased())
+        if self._settings.scope == "worker" or limit is None or not leased or self._has_some(request):
+            return True
+        return limit - leased >= self._most_at_once
 
     def _may_take_ahead(self, holder: Holder) -> bool:
         # A worker that sits on a session for its next test must not starve one that has none at all.
@@ -206,6 +233,6 @@ class Steering:
 
     def _rollovers(self) -> int:
         # A kept session that will soon be too short for a test is replaced by one that is ready by then.
-        needed = self._life_needed(self._default_spec) + 1.5 * self._account.ready_time
+        ahead = 1.5 * self._account.ready_time
         kept = [slot for slot in self._stock.leased() if slot.spec == self._default_spec]
-        return sum(self._remaining_life(slot) < needed for slot in kept)
+        return sum(self._remaining_life(slot) < self._life_needed(slot) + ahead for slot in kept)

@@ -79,6 +79,7 @@ class Api:
     requests: list[tuple[float, str, str]] = field(default_factory=list)
     peak: int = 0
     post_takes: float = 0.05
+    longest_life: float = 3600.0
 
     async def handle(self, request: httpx.Request) -> httpx.Response:
         now = asyncio.get_running_loop().time()
@@ -121,7 +122,7 @@ class Api:
             "status": status if session["open"] else "closed",
             "cdp_url": f"wss://cdp.example/{session_id}",
             "created_at": born.isoformat(),
-            "expires_at": (born + timedelta(seconds=session["ttl"])).isoformat(),
+            "expires_at": (born + timedelta(seconds=min(session["ttl"], self.longest_life))).isoformat(),
         }
 
     def open(self) -> list[str]:
@@ -403,6 +404,89 @@ def test_two_tests_that_each_hold_one_of_two_and_want_another_do_not_wait_for_ev
 
     play(story, max_sessions=2)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["QuotaExceeded", "Session"]
+
+
+def test_after_one_deadlock_no_two_tests_begin_that_would_lock_each_other() -> None:
+    outcomes: dict[str, str] = {}
+
+    async def greedy(world: World, holder: Holder, names: list[str]) -> None:
+        for name in names:
+            first = await world.acquire(holder, name)
+            await asyncio.sleep(30)
+            try:
+                second = await world.acquire(holder, name)
+            except QuotaExceeded:
+                outcomes[name] = "failed"
+            else:
+                outcomes[name] = "passed"
+                world.pool.release(second.id)
+            world.pool.release(first.id)
+
+    async def story(world: World) -> None:
+        names = [[f"test_{worker}_{number}" for number in range(3)] for worker in range(2)]
+        await asyncio.gather(greedy(world, GW0, names[0]), greedy(world, GW1, names[1]))
+
+    for api, limit in ((Api(), 2), (Api(quota=2), None)):
+        outcomes.clear()
+        play(story, api, max_sessions=limit)
+        assert sorted(outcomes.values()) == ["failed"] + ["passed"] * 5
+
+
+def test_the_wait_of_a_run_that_is_over_ends_and_what_was_begun_for_it_too() -> None:
+    async def story(world: World) -> None:
+        waiting = asyncio.create_task(world.acquire(GW0, "test"))
+        others = asyncio.create_task(world.acquire(GW1, "test_other"))
+        await asyncio.sleep(1)
+        world.pool.forget_requests(GW0)
+        with pytest.raises(ApiConnectionError, match="the run is over"):
+            await waiting
+        await others
+        await asyncio.sleep(1)
+        assert len(world.api.open()) == 1
+
+    play(story)
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["while it waits", "before it arrives"])
+def test_a_wait_that_is_abandoned_ends_and_takes_no_session(early: bool) -> None:
+    async def story(world: World) -> None:
+        def ask() -> asyncio.Task[Session]:
+            wanted = world.pool.acquire(GW0, "test", world.pool.default_spec, 600.0, ahead=False, token="it")
+            return asyncio.create_task(wanted)
+
+        waiting = None if early else ask()
+        await asyncio.sleep(1)
+        world.pool.abandon("it")
+        with pytest.raises(ApiConnectionError, match="nobody waits"):
+            await (waiting or ask())
+        await asyncio.sleep(1)
+        assert world.api.open() == []
+        assert (await ask()).status == "ready"
+
+    play(story)
+
+
+def test_sessions_that_live_less_than_asked_for_are_not_replaced_for_ever() -> None:
+    async def story(world: World) -> None:
+        world.pool.set_demand(6)
+        await world.run_test(GW0, "test_0", 100)
+        for number in range(1, 6):
+            await world.run_test(GW0, f"test_{number}", 5)
+        await world.finished()
+        assert len(world.api.sessions) < 14
+
+    play(story, Api(longest_life=130.0))
+
+
+def test_a_workers_own_request_is_no_other_that_waits_for_its_kept_session() -> None:
+    async def story(world: World) -> None:
+        await world.acquire(GW0, "test_0")
+        ahead = asyncio.create_task(world.acquire(GW0, "test_1", ahead=True))
+        await asyncio.sleep(1)
+        assert not world.pool.test_started("test_1", GW0)
+        ahead.cancel()
+
+    play(story, scope="worker", max_sessions=1)
 
 
 def test_a_worker_that_keeps_its_session_and_wants_another_at_the_limit_is_told() -> None:
