@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pyppeteer.element_handle import ElementHandle as PyppeteerElementHandle
-from pyppeteer.errors import ElementHandleError
+from pyppeteer.errors import ElementHandleError, NetworkError
 from pyppeteer.util import merge_dict
 
 from ._upload import upload
+from ._waiting import is_navigation_error
 
 
 class ElementHandle(PyppeteerElementHandle):
@@ -24,9 +25,18 @@ class ElementHandle(PyppeteerElementHandle):
         return await offset_in_page(frame) if frame is not None else (0.0, 0.0)
 
     async def _clickablePoint(self) -> dict[str, float]:
-        point: dict[str, float] = await super()._clickablePoint()
+        # pyppeteer's own takes an element of one pixel, such as a checkbox that a label stands for, to be invisible.
+        try:
+            answer = await self._client.send("DOM.getContentQuads", {"objectId": self._remoteObject["objectId"]})
+        except NetworkError as error:
+            if is_navigation_error(error):
+                raise
+            answer = {"quads": []}
+        corners = next((quad for quad in answer["quads"] if _area(quad) > 0), None)
+        if corners is None:
+            raise ElementHandleError("Node is either not visible or not an HTMLElement")
         x, y = await self._offset()
-        return {"x": point["x"] + x, "y": point["y"] + y}
+        return {"x": sum(corners[::2]) / 4 + x, "y": sum(corners[1::2]) / 4 + y}
 
     async def boundingBox(self) -> dict[str, float] | None:
         """The element's border box in the page's viewport, None if it has none."""
@@ -58,6 +68,11 @@ class ElementHandle(PyppeteerElementHandle):
         view = metrics["cssLayoutViewport"]
         clip = {**box, "x": box["x"] + view["pageX"], "y": box["y"] + view["pageY"]}
         return await self._page.screenshot({"clip": clip, **settings})
+
+
+def _area(quad: list[float]) -> float:
+    points = list(zip(quad[::2], quad[1::2], strict=True))
+    return abs(sum(x * b - a * y for (x, y), (a, b) in zip(points, points[1:] + points[:1], strict=True))) / 2
 
 
 async def offset_in_page(frame: Any) -> tuple[float, float]:

@@ -142,7 +142,7 @@ class LocatorAssertions(_Assertions):
         await self._text("to have the text", text, matches, timeout, negated=False)
 
     async def not_to_have_text(self, text: Text | Sequence[Text], *, timeout: float | None = None) -> None:
-        """Hold when the text is another, or no element matches."""
+        """Hold when there is an element and its text is another."""
         await self._text("to have the text", text, matches, timeout, negated=True)
 
     async def to_contain_text(self, text: Text | Sequence[Text], *, timeout: float | None = None) -> None:
@@ -150,7 +150,7 @@ class LocatorAssertions(_Assertions):
         await self._text("to contain the text", text, contains, timeout, negated=False)
 
     async def not_to_contain_text(self, text: Text | Sequence[Text], *, timeout: float | None = None) -> None:
-        """Hold when `text` is no part of the element's text, or no element matches."""
+        """Hold when there is an element and `text` is no part of its text."""
         await self._text("to contain the text", text, contains, timeout, negated=True)
 
     async def to_have_count(self, count: int, *, timeout: float | None = None) -> None:
@@ -216,10 +216,14 @@ class LocatorAssertions(_Assertions):
         negated: bool,
     ) -> None:
         one = isinstance(wanted, (str, re.Pattern))
+        inverted = negated != self._negated
         expected: list[Text] = [wanted] if isinstance(wanted, (str, re.Pattern)) else list(wanted)
 
         async def ask() -> tuple[bool, str]:
-            state = await self._locator.state()
+            state = await self._locator.state(texts=None)
+            if inverted and not state["count"] and expected:
+                # What is not there has no other text either: with or without `not`, the wait goes on.
+                return True, describe_state(state)
             same = state["count"] == len(expected) and all(map(compare, expected, state["texts"]))
             return same, describe_state(state)
 
@@ -227,11 +231,14 @@ class LocatorAssertions(_Assertions):
         await self._expect(f"{claim} {described}", ask, timeout=timeout, negated=negated)
 
     async def _value(self, value: Text, timeout: float | None, *, negated: bool) -> None:
+        inverted = negated != self._negated
+
         async def ask() -> tuple[bool, str]:
             state = await self._locator.state()
             seen = state.get("value")
             if seen is None:
-                return False, describe_state(state)
+                # An element that is not there has no value, this one or another.
+                return inverted, describe_state(state)
             same = seen == value if isinstance(value, str) else matches(value, seen)
             # What stands in a password field is never shown, and neither is what was compared with it.
             return same, "a password field's value (not shown)" if state["secret"] else f"the value {shown(seen)}"

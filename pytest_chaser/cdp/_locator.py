@@ -5,16 +5,21 @@ Written once as coroutines over pyppeteer's page or frame; the sync view runs th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, cast
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar, cast
 
-from pyppeteer.errors import ElementHandleError
+from pyppeteer.errors import ElementHandleError, NetworkError
 
 from .._exceptions import CdpError, CdpTimeout
 from ._query import ACTIONABLE, CHECKED, ELEMENT, FILL, SELECT, STATE, Step, shown
 from ._waiting import Answer, Outcome, is_navigation_error, wait_for_answer
 
+T = TypeVar("T")
+
 DEFAULT_TIMEOUT = 30.0
+_SHOWN_TEXTS = 5
 
 
 class Document(Protocol):
@@ -80,12 +85,12 @@ class Locator:
         return int((await self.state())["count"])
 
     async def is_visible(self) -> bool:
-        """Return whether an element matches now and the first one is visible."""
-        return bool(((await self.state()).get("visible") or [False])[0])
+        """Return whether an element matches now and is visible."""
+        return any((await self.state()).get("visible") or [])
 
     async def all_texts(self) -> list[str]:
-        """Return the text of every matching element now (of the first 100)."""
-        return list((await self.state()).get("texts") or [])
+        """Return the text of every matching element now."""
+        return list((await self.state(texts=None)).get("texts") or [])
 
     # Questions about one element: it is waited for.
 
@@ -139,7 +144,8 @@ class Locator:
 
     async def element(self, *, timeout: float = DEFAULT_TIMEOUT) -> Any:
         """Return pyppeteer's handle of the element once it is there; the caller disposes of it."""
-        return await self._act("element", {}, timeout, _keep)
+        element, _ = await self._reach("element", {}, timeout, _nothing)
+        return element
 
     # Actions.
 
@@ -147,8 +153,7 @@ class Locator:
         self, *, button: str = "left", click_count: int = 1, delay: float = 0.0, timeout: float = DEFAULT_TIMEOUT
     ) -> None:
         """Click the element's middle; `delay` is the time between press and release, in seconds."""
-        options = {"button": button, "clickCount": click_count, "delay": delay * 1000}
-        await self._act("click", _POINTER, timeout, lambda element: element.click(options))
+        await self._click("click", timeout, button=button, click_count=click_count, delay=delay)
 
     async def double_click(self, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Click the element's middle twice."""
@@ -156,20 +161,20 @@ class Locator:
 
     async def tap(self, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Touch the element's middle, as a finger does."""
-        await self._act("tap", _POINTER, timeout, lambda element: element.tap())
+        await self._act("tap", _POINTER, timeout, lambda e, point: e._page.touchscreen.tap(*point), _point)
 
     async def hover(self, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Move the mouse over the element's middle."""
-        await self._act("hover", {"visible": True, "still": True, "hit": True}, timeout, lambda e: e.hover())
+        await self._act("hover", {"visible": True, "still": True, "hit": True}, timeout, _done, _move)
 
     async def focus(self, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Give the element the focus."""
-        await self._act("focus", {}, timeout, lambda element: element.focus())
+        await self._act("focus", {}, timeout, _done, _focus)
 
     async def fill(self, value: str, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Replace the value of the input, textarea or editable element, with the events that typing gives."""
 
-        async def fill(element: Any) -> None:
+        async def fill(element: Any, _: Any) -> None:
             problem = await element.executionContext.evaluate(FILL, element, value)
             if problem:
                 raise CdpError(f"fill() of {self!r}: {problem}")
@@ -179,11 +184,11 @@ class Locator:
     async def type(self, text: str, *, delay: float = 0.0, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Type the text key by key; `delay` is the time between two keys, in seconds."""
         options = {"delay": delay * 1000}
-        await self._act("type", _KEYBOARD, timeout, lambda element: element.type(text, options))
+        await self._act("type", _KEYBOARD, timeout, lambda e, _: e._page.keyboard.type(text, options), _focus)
 
     async def press(self, key: str, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Press one key on the element, by its name (`Enter`, `ArrowLeft`, `a`)."""
-        await self._act("press", _KEYBOARD, timeout, lambda element: element.press(key))
+        await self._act("press", _KEYBOARD, timeout, lambda e, _: e._page.keyboard.press(key), _focus)
 
     async def check(self, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         """See to it that the checkbox or radio button is checked."""
@@ -197,7 +202,7 @@ class Locator:
         """Select the options with these values or labels; return the values that are selected then."""
         chosen: list[str] = []
 
-        async def select(element: Any) -> None:
+        async def select(element: Any, _: Any) -> None:
             answer = await element.executionContext.evaluate(SELECT, element, list(values))
             if answer.get("problem"):
                 raise CdpError(f"select_option() of {self!r}: {answer['problem']}")
@@ -206,9 +211,12 @@ class Locator:
         await self._act("select_option", {"visible": True, "enabled": True}, timeout, select)
         return chosen
 
-    async def state(self) -> dict[str, Any]:
-        """Return what the assertions compare, as the page is now: count, texts, visible, and of one element more."""
-        state: dict[str, Any] = await self._ask_now(STATE)
+    async def state(self, *, texts: int | None = _SHOWN_TEXTS) -> dict[str, Any]:
+        """Return what the assertions compare, as the page is now: count, texts, visible, and of one element more.
+
+        `texts` is of how many elements the texts are wanted; None is all.
+        """
+        state: dict[str, Any] = await self._ask_now(STATE, texts)
         return state
 
     # How it is done.
@@ -236,8 +244,14 @@ class Locator:
             raise self._timed_out(f"{call}()", outcome, timeout)
         return outcome.answer.value
 
-    async def _act(self, call: str, needs: dict[str, bool], timeout: float, act: Any) -> Any:
-        done: list[Any] = []
+    async def _reach(
+        self, call: str, needs: dict[str, bool], timeout: float, prepare: Callable[[Any], Awaitable[T]]
+    ) -> tuple[Any, T]:
+        """Return the element once it is as it has to be, and what `prepare` made of it; the caller disposes of it.
+
+        An element that is replaced meanwhile, as frameworks do that draw a part of the page anew, is looked for again.
+        """
+        reached: list[tuple[Any, T]] = []
 
         async def attempt() -> Answer[None]:
             seen = await self._ask_now(ACTIONABLE, needs)
@@ -250,34 +264,75 @@ class Locator:
             if element is None:
                 await handle.dispose()
                 return Answer(False, None, "it was taken out of the page again")
-            # From here on the deed may have been done: a failure is raised, not tried again.
-            done.append(element)
+            try:
+                prepared = await prepare(element)
+            except ElementHandleError as error:
+                await _dispose(element)
+                return Answer(False, None, f"{seen['element']}: {error}")
+            except BaseException:
+                await _dispose(element)
+                raise
+            reached.append((element, prepared))
             return Answer(True, None, "ready")
 
         outcome = await wait_for_answer(attempt, timeout=timeout)
         if not outcome.right:
             raise self._timed_out(f"{call}()", outcome, timeout)
-        element = done[-1]
-        if act is _keep:
-            return element
+        return reached[-1]
+
+    async def _act(
+        self,
+        call: str,
+        needs: dict[str, bool],
+        timeout: float,
+        act: Callable[[Any, Any], Awaitable[Any]],
+        prepare: Callable[[Any], Awaitable[Any]] | None = None,
+    ) -> None:
+        element, prepared = await self._reach(call, needs, timeout, prepare or _nothing)
+        # From here on the deed may have been done: a failure is raised, not tried again.
         try:
-            return await act(element)
+            await act(element, prepared)
         except ElementHandleError as error:
             raise CdpError(f"{call}() of {self!r}: {error}") from error
         finally:
             await _dispose(element)
 
+    async def _click(
+        self, call: str, timeout: float, *, button: str = "left", click_count: int = 1, delay: float = 0.0
+    ) -> None:
+        options = {"button": button, "clickCount": click_count}
+
+        async def press(element: Any) -> None:
+            await _move(element)
+            await element._page.mouse.down(options)
+
+        async def release(element: Any, _: Any) -> None:
+            await asyncio.sleep(delay)
+            try:
+                await element._page.mouse.up(options)
+            except NetworkError as error:
+                # The click has led somewhere else, where nobody answers for the old document.
+                if not is_navigation_error(error):
+                    raise
+
+        await self._act(call, _POINTER, timeout, release, press)
+
     async def _set_checked(self, wanted: bool, timeout: float) -> None:
         call = "check" if wanted else "uncheck"
 
-        async def toggle(element: Any) -> None:
-            if bool(await element.executionContext.evaluate(CHECKED, element)) is wanted:
-                return
-            await element.click()
-            if bool(await element.executionContext.evaluate(CHECKED, element)) is not wanted:
-                raise CdpError(f"{call}() of {self!r}: clicking it did not change its state")
+        async def checked(element: Any) -> bool:
+            return bool(await element.executionContext.evaluate(CHECKED, element))
 
-        await self._act(call, _POINTER, timeout, toggle)
+        started = time.monotonic()
+        element, is_checked = await self._reach(call, _POINTER, timeout, checked)
+        try:
+            if is_checked is wanted:
+                return
+            await self._click(call, max(0.0, timeout - (time.monotonic() - started)))
+            if await checked(element) is not wanted:
+                raise CdpError(f"{call}() of {self!r}: clicking it did not change its state")
+        finally:
+            await _dispose(element)
 
     def _timed_out(self, call: str, outcome: Outcome[Any], timeout: float) -> CdpTimeout:
         return CdpTimeout(
@@ -292,8 +347,26 @@ _POINTER = {"visible": True, "enabled": True, "still": True, "hit": True}
 _KEYBOARD = {"visible": True, "enabled": True}
 
 
-async def _keep(element: Any) -> Any:
-    return element
+async def _nothing(element: Any) -> None:
+    """Prepare nothing."""
+
+
+async def _done(element: Any, prepared: Any) -> None:
+    """Do nothing more: the preparation was the deed, which may be done again."""
+
+
+async def _focus(element: Any) -> None:
+    await element.focus()
+
+
+async def _point(element: Any) -> tuple[float, float]:
+    await element._scrollIntoViewIfNeeded()
+    point = await element._clickablePoint()
+    return point["x"], point["y"]
+
+
+async def _move(element: Any) -> None:
+    await element._page.mouse.move(*await _point(element))
 
 
 async def _dispose(element: Any) -> None:
@@ -316,6 +389,6 @@ def describe_state(state: dict[str, Any]) -> str:
     if count == 0:
         return "no element matches"
     if count > 1:
-        return f"{count} elements match, with texts {shown([text.strip() for text in state['texts'][:5]])}"
+        return f"{count} elements match, with texts {shown([text.strip() for text in state['texts'][:_SHOWN_TEXTS]])}"
     visibility = "visible" if state["visible"][0] else "hidden"
     return f"{state.get('element')}, {visibility}, with text {shown(state['texts'][0].strip())}"

@@ -90,12 +90,13 @@ def _question(parameters: str, body: str, *, is_async: bool = False) -> str:
 
 # What the assertions compare. One answer for all of them: a second trip would look at a second moment.
 STATE = _question(
-    "steps",
+    "steps, most",
     """
     let found;
     try { found = find(steps); } catch (error) { return {error: String(error)}; }
     const first = found[0];
-    const answer = {count: found.length, texts: found.slice(0, 100).map(e => e.innerText ?? e.textContent ?? '')};
+    const told = found.slice(0, most ?? found.length);
+    const answer = {count: found.length, texts: told.map(e => e.innerText ?? e.textContent ?? '')};
     answer.visible = found.map(visible);
     if (found.length === 1) {
         answer.enabled = !disabled(first);
