@@ -105,8 +105,9 @@ EXPECTED = {
 # Machinery of ours and of pyppeteer's that is public only between modules.
 HIDDEN = {
     "abandon", "close_page", "create", "dispatched", "fault", "frameManager", "handler_ended", "handler_started",
-    "isolation_notice", "left", "listen", "lost", "move_to", "new_page", "observer", "open", "opened_pages",
-    "raise_fault", "state", "stopped", "raise_fault_of_ended", "connection", "guard", "Events", "PaperFormats",
+    "isolation_notice", "leave_to_test", "left", "listen", "lost", "move_to", "new_page", "observer", "open",
+    "opened_pages", "raise_fault", "state", "stopped", "raise_fault_of_ended", "connection", "guard", "Events",
+    "PaperFormats",
 }  # fmt: skip
 
 _BUILTINS = {"str", "int", "float", "bool", "bytes", "dict", "list", "tuple", "set", "object", "None", "type"}

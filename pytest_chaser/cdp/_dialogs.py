@@ -1,8 +1,8 @@
 """Dialogs that cannot hang a test.
 
-A JavaScript dialog blocks its page until somebody answers. Where no handler is there to do so it is dismissed (a
-`beforeunload` is accepted, since the test wants to leave); one that its handlers leave open for too long is
-dismissed with an error that names them.
+A JavaScript dialog blocks its page until somebody answers. Where neither a handler nor a wait of the test is there to
+do so it is dismissed (a `beforeunload` is accepted, since the test wants to leave); one that they leave open for too
+long is dismissed with an error that names them.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Dialog(PyppeteerDialog):
         self._handlers: list[Callable[..., Any]] = []
         self._running = 0
         self._failed = False
+        self._waited_for = False
 
     def handler_started(self, handler: Callable[..., Any]) -> None:
         self._handlers.append(handler)
@@ -41,19 +42,32 @@ class Dialog(PyppeteerDialog):
         else:
             self._client._loop.call_later(ANSWER_PATIENCE, self._forgotten)
 
+    def leave_to_test(self) -> None:
+        """A wait of the test was for this dialog: the test has as long to answer it as a handler."""
+        self._waited_for = True
+        # From now on and not from the end of the wait's block: a click in it that opened the dialog does not return
+        # before the dialog is answered.
+        self._client._loop.call_later(ANSWER_PATIENCE, self._forgotten)
+
     def dispatched(self) -> None:
         """All handlers have been called; some may still run."""
-        if not self._handlers and not self._handled:
+        if not self._handlers and not self._waited_for and not self._handled:
             self._get_rid()
 
     def _forgotten(self) -> None:
-        if not self._handled and self._client._connection is not None:
-            names = ", ".join(handler_name(handler) for handler in self._handlers)
+        if not self._handled and not self._running and self._client._connection is not None:
             self._fault(
-                f"the {self.type} {self.message!r} was never answered: handler {names} returned without accept() or "
+                f"the {self.type} {self.message!r} was never answered: {self._culprits()} without accept() or "
                 f"dismiss(), and {ANSWER_PATIENCE:g} s have passed"
             )
             self._get_rid()
+
+    def _culprits(self) -> str:
+        if self._handlers:
+            return f"handler {', '.join(handler_name(handler) for handler in self._handlers)} returned"
+        return (
+            "the test waited for it and went on (a call that opens it returns only once it is answered: use a handler)"
+        )
 
     def _get_rid(self) -> None:
         self._handled = True

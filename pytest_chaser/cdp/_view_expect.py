@@ -12,6 +12,7 @@ from pyee import EventEmitter
 from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 
 from .._exceptions import CdpError
+from ._dialogs import Dialog
 from ._events import passive
 from ._view_context import ViewContext, consume
 
@@ -80,6 +81,8 @@ async def _wait_for_event(
         try:
             if predicate is None or predicate(*args):
                 came.set_result(args[0] if len(args) == 1 else args or None)
+                if args and isinstance(args[0], Dialog):
+                    args[0].leave_to_test()
         except Exception as error:  # noqa: BLE001 - it is raised by the wait
             came.set_exception(error)
 

@@ -26,7 +26,17 @@ from pyppeteer.errors import ElementHandleError
 from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 
 from pytest_chaser._exceptions import CdpError, SessionLost
-from pytest_chaser.cdp import LoopThread, _handler_places, async_view, connect, retire, sync_view, unwrap, view_like
+from pytest_chaser.cdp import (
+    LoopThread,
+    _dialogs,
+    _handler_places,
+    async_view,
+    connect,
+    retire,
+    sync_view,
+    unwrap,
+    view_like,
+)
 from pytest_chaser.cdp._waiting_for_loop import in_trio
 
 BUTTONS = """
@@ -287,6 +297,32 @@ def test_a_popup_is_a_view_too(view: Any, site: Any) -> None:
     popup.close()
 
 
+def test_a_dialog_that_a_test_waits_for_is_the_tests_to_answer(view: Any) -> None:
+    with view.expect_dialog() as wait:
+        view.evaluate("void setTimeout(() => { window.answer = prompt('who?') }, 50)")
+    assert wait.value.message == "who?"
+    wait.value.accept("Zoë")
+    assert view.evaluate("window.answer") == "Zoë"
+
+
+def test_a_dialog_that_the_predicate_of_a_wait_refuses_is_dismissed(view: Any) -> None:
+    with view.expect_dialog(lambda dialog: dialog.message == "second") as wait:
+        view.evaluate("void setTimeout(() => { window.answers = [confirm('first'), confirm('second')] }, 50)")
+    wait.value.accept()
+    assert view.evaluate("window.answers") == [False, True]
+
+
+def test_a_dialog_that_a_test_waited_for_and_forgot_is_dismissed(
+    view: Any, page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_dialogs, "ANSWER_PATIENCE", 0.2)
+    with view.expect_dialog():
+        view.click("#ask")
+    assert view.evaluate("window.answer") is None
+    with pytest.raises(CdpError, match=r"'who\?' was never answered: the test waited for it"):
+        page.raise_fault()
+
+
 def test_an_action_may_be_handed_to_a_wait(view: Any, site: Any) -> None:
     popup = view.waitForPopup(lambda: view.evaluate(f"void window.open('{site.origin}/third')"))
     popup.waitForFunction("document.title === 'Third'")
@@ -449,6 +485,17 @@ def test_an_async_test_begins_to_wait_before_the_action(async_page: Any, start: 
             await async_page.click("#away")
         assert (await wait.value).status == 200
         assert await async_page.title() == "Second"
+
+    start(main)
+
+
+def test_an_async_test_answers_the_dialog_that_it_waited_for(async_page: Any, start: Any) -> None:
+    async def main() -> None:
+        async with async_page.expect_dialog() as wait:
+            await async_page.evaluate("void setTimeout(() => { window.answer = prompt('who?') }, 50)")
+        dialog = await wait.value
+        await dialog.accept("Zoë")
+        assert await async_page.evaluate("window.answer") == "Zoë"
 
     start(main)
 
