@@ -25,14 +25,13 @@ class Arrivals(Generic[T]):
     def __init__(self, noun: str, loop: asyncio.AbstractEventLoop) -> None:
         self._noun = noun
         self._loop = loop
-        self._waiting: deque[asyncio.Future[T]] = deque()
+        self._waiting: dict[asyncio.Future[T], Callable[[T], object] | None] = {}
         self._arrived: deque[T] = deque(maxlen=KEPT)
 
     def add(self, arrival: T) -> None:
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(arrival)
+        """Give an arrival to the first who waits for one like it, or else keep it."""
+        for waiter, accepts in list(self._waiting.items()):
+            if not waiter.done() and _offer(arrival, waiter, accepts):
                 return
         self._arrived.append(arrival)
 
@@ -41,12 +40,21 @@ class Arrivals(Generic[T]):
 
         `timeout` is in milliseconds, 0 waits for ever.
         """
-        if action is not None:
-            self._arrived.clear()
-        elif self._arrived:
+        if action is None and self._arrived:
             return self._arrived.popleft()
+        return await self.coming(timeout, action=action)
+
+    async def coming(
+        self,
+        timeout: float,
+        *,
+        accepts: Callable[[T], object] | None = None,
+        action: Callable[[], Any] | None = None,
+    ) -> T:
+        """The next arrival from now on that `accepts` says yes to; an error of that is raised at once."""
+        self._arrived.clear()
         waiter: asyncio.Future[T] = self._loop.create_future()
-        self._waiting.append(waiter)
+        self._waiting[waiter] = accepts
         try:
             if action is not None:
                 outcome = action()
@@ -59,6 +67,7 @@ class Arrivals(Generic[T]):
             raise PyppeteerTimeout(f"Waiting for a {self._noun} failed: timeout {timeout:g} ms exceeded.") from None
         finally:
             waiter.cancel()
+            self._waiting.pop(waiter, None)
 
     def fail(self, error: BaseException) -> None:
         """Nothing will arrive any more."""
@@ -67,3 +76,14 @@ class Arrivals(Generic[T]):
                 waiter.set_exception(error)
                 waiter.exception()
         self._waiting.clear()
+
+
+def _offer(arrival: T, waiter: asyncio.Future[T], accepts: Callable[[T], object] | None) -> bool:
+    try:
+        if accepts is not None and not accepts(arrival):
+            return False
+    except Exception as error:  # noqa: BLE001 - it is raised by the wait
+        waiter.set_exception(error)
+        return False
+    waiter.set_result(arrival)
+    return True

@@ -88,10 +88,10 @@ class Downloads:
         await lenient(self._connection.send("Browser.setDownloadBehavior", params))
 
     async def next(self, action: Callable[[], Any] | None, timeout: float) -> Download:
-        download = await self._arrivals.next(action, timeout)
-        if download.failure:
-            raise PageError(f"The download of {download.suggestedFilename} from {download.url} {download.failure}")
-        return download
+        return _successful(await self._arrivals.next(action, timeout))
+
+    async def coming(self, accepts: Callable[[Download], object] | None, timeout: float) -> Download:
+        return _successful(await self._arrivals.coming(timeout, accepts=accepts))
 
     def close(self, error: BaseException) -> None:
         """The page is gone: nothing will be downloaded any more; what was stays until the process ends."""
@@ -153,6 +153,12 @@ class Downloads:
                     stream.write(await _read(client, file_input, start, min(start + PIECE, size)))
         finally:
             await lenient(client.send("Runtime.releaseObject", {"objectId": file_input}))
+
+
+def _successful(download: Download) -> Download:
+    if download.failure:
+        raise PageError(f"The download of {download.suggestedFilename} from {download.url} {download.failure}")
+    return download
 
 
 @functools.cache

@@ -33,16 +33,20 @@ WITHIN_PATIENCE = 1.0
 class Watcher:
     """Waits for the next document of a frame to come as far as `waitUntil` says."""
 
-    def __init__(self, page: Any, frame: Any, timeout: float, wait_until: str | list[str]) -> None:
+    def __init__(
+        self, page: Any, frame: Any, timeout: float, wait_until: str | list[str], ends: float | None = None
+    ) -> None:
         self._page = page
         self._frame = frame
         self._timeout = timeout
+        self._wait_until = wait_until
         self._expected = _lifecycle(wait_until)
         self._first_loader = frame._loaderId
         self._same_document = False
         loop: asyncio.AbstractEventLoop = page._client._loop
         self.done: asyncio.Future[None] = loop.create_future()
-        self._timer = loop.call_later(timeout / 1000, self._time_out) if timeout else None
+        self._ends = loop.time() + timeout / 1000 if ends is None else ends
+        self._timer = loop.call_at(self._ends, self._time_out) if timeout else None
         manager = page._frameManager
         self._handlers: list[tuple[Any, str, Callable[..., None]]] = [
             (manager, Base.Events.LifecycleEvent, self._look),
@@ -55,6 +59,14 @@ class Watcher:
         page._watchers.add(self)
         self.done.add_done_callback(self._cleanup)
         page._fault_listeners.add(self._on_fault)
+
+    def following(self, loader: str) -> Watcher:
+        """Wait for the document after that of `loader`, which may be there already, for what is left of the time."""
+        watcher = Watcher(self._page, self._frame, self._timeout, self._wait_until, self._ends)
+        watcher._first_loader = loader
+        watcher._look(self._frame)
+        watcher._on_fault()
+        return watcher
 
     def _look(self, frame: Any) -> None:
         if frame is not self._frame or self.done.done():
@@ -224,12 +236,22 @@ class Navigation:
         """Wait for the page to navigate, from this call on and not only from the `await`."""
         return asyncio.ensure_future(self._awaited_navigation(self._watch(merge_dict(options, kwargs))))
 
-    async def _awaited_navigation(self, watcher: Watcher) -> Any:
+    async def _coming_navigation(
+        self, predicate: Callable[[Any], object] | None = None, options: dict[str, Any] | None = None, **kwargs: Any
+    ) -> Any:
+        return await self._awaited_navigation(self._watch(merge_dict(options, kwargs)), predicate)
+
+    async def _awaited_navigation(self, watcher: Watcher, accepts: Callable[[Any], object] | None = None) -> Any:
         try:
-            await asyncio.shield(watcher.done)
+            while True:
+                await asyncio.shield(watcher.done)
+                loader = self._frameManager.mainFrame._loaderId
+                response = await self._networkManager.document_response(loader)
+                if accepts is None or accepts(response):
+                    return response
+                watcher = watcher.following(loader)
         finally:
             watcher.cancel()
-        return await self._networkManager.document_response(self._frameManager.mainFrame._loaderId)
 
 
 async def _unlimited(start: Callable[[], Awaitable[Any]]) -> Any:

@@ -204,6 +204,14 @@ class Page(Navigation, Locating, Dispatch, pyppeteer.page.Page):
         """The next download, finished and on this machine's disk; see `Arrivals.next`."""
         return await self._downloads.next(action, timeout)
 
+    async def _coming_popup(self, predicate: Callable[[Any], object] | None = None, timeout: float = 30000) -> Page:
+        return await self._popups.coming(timeout, accepts=predicate)
+
+    async def _coming_download(
+        self, predicate: Callable[[Any], object] | None = None, timeout: float = 30000
+    ) -> Download:
+        return await self._downloads.coming(predicate, timeout)
+
     async def exposeFunction(self, name: str, pyppeteerFunction: Callable[..., Any]) -> None:
         """Let the page's scripts call a Python function, async or not, as `window[name]`; they get a promise."""
         await self._bindings.expose(name, pyppeteerFunction, self.frames)

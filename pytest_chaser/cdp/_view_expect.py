@@ -22,11 +22,11 @@ _TIMEOUT = 30000.0
 class Expectation:
     """One kind of wait: the page's method for it, or the event that it waits for."""
 
-    def __init__(self, method: str | None = None, event: str | None = None, *, fresh: bool = False) -> None:
+    def __init__(self, method: str | None = None, event: str | None = None, *, coming: str | None = None) -> None:
         self.method = method
         self.event = event
-        # Such a method also gives what came before it was called, unless it is handed an action.
-        self.fresh = fresh
+        # The method that does the work, where `method` takes no predicate or also gives what came before the call.
+        self.coming = coming
 
     def fits(self, target: Any) -> bool:
         """Return whether this kind of object can be waited on so."""
@@ -36,11 +36,11 @@ class Expectation:
 
 
 EXPECTATIONS: dict[str, Expectation] = {
-    "expect_navigation": Expectation("waitForNavigation"),
+    "expect_navigation": Expectation("waitForNavigation", coming="_coming_navigation"),
     "expect_request": Expectation("waitForRequest"),
     "expect_response": Expectation("waitForResponse"),
-    "expect_popup": Expectation("waitForPopup", fresh=True),
-    "expect_download": Expectation("waitForDownload", fresh=True),
+    "expect_popup": Expectation("waitForPopup", coming="_coming_popup"),
+    "expect_download": Expectation("waitForDownload", coming="_coming_download"),
     "expect_console_message": Expectation(event="console"),
     "expect_dialog": Expectation(event="dialog"),
     "expect_event": Expectation(event=""),
@@ -56,16 +56,18 @@ def expectation(view: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, A
         raise AttributeError(f"{type(target).__name__!r} object has no attribute {name!r}")
     plain = context.arguments(target, name, args)
     named = context.arguments(target, name, kwargs)
+    if kind.coming is not None:
+        _check_predicate(name, args[0] if args else kwargs.get("predicate"))
+        return functools.partial(getattr(target, kind.coming), *plain, **named)
     if kind.method is not None:
-        if kind.fresh:
-            named.setdefault("action", _nothing)
         return functools.partial(getattr(target, kind.method), *plain, **named)
     event = (kind.event,) if kind.event else ()
     return functools.partial(_wait_for_event, target, *event, *plain, **named)
 
 
-def _nothing() -> None:
-    """The action of a wait whose action is the body of a `with` block."""
+def _check_predicate(name: str, predicate: Any) -> None:
+    if predicate is not None and not callable(predicate):
+        raise TypeError(f"{name}() takes a function that is asked for each one, not {predicate!r}")
 
 
 async def _wait_for_event(

@@ -323,6 +323,64 @@ def test_a_dialog_that_a_test_waited_for_and_forgot_is_dismissed(
         page.raise_fault()
 
 
+def test_a_wait_for_a_popup_honours_its_predicate(view: Any, site: Any) -> None:
+    seen: list[str] = []
+
+    def second(popup: Any) -> bool:
+        seen.append(popup.url)
+        return len(seen) == 2
+
+    with view.expect_popup(second) as wait:
+        view.evaluate("void window.open('/third')")
+        view.waitForPopup().close()
+        view.evaluate("void window.open('/second')")
+    wait.value.waitForFunction("document.title === 'Second'")
+    wait.value.close()
+
+
+def test_a_wait_for_a_download_honours_its_predicate(view: Any, site: Any) -> None:
+    view.setContent(
+        f'<a id="first" href="{site.origin}/attachment">1</a><a id="second" href="{site.origin}/attachment?2">2</a>'
+    )
+    with view.expect_download(lambda download: download.url.endswith("?2"), timeout=8000) as wait:
+        view.click("#first")
+        view.click("#second")
+    assert wait.value.url == f"{site.origin}/attachment?2"
+
+
+def test_a_wait_for_a_navigation_honours_its_predicate(view: Any, site: Any) -> None:
+    with view.expect_navigation(lambda response: response.url.endswith("/third"), timeout=8000) as wait:
+        view.goto(f"{site.origin}/second")
+        view.goto(f"{site.origin}/third")
+    assert wait.value.url == f"{site.origin}/third"
+
+
+def test_a_wait_for_a_navigation_that_no_document_fits_ends_with_its_timeout(view: Any, site: Any) -> None:
+    with pytest.raises(PyppeteerTimeout, match="700 ms"), view.expect_navigation(lambda _: False, timeout=700):
+        view.goto(f"{site.origin}/second")
+
+
+@pytest.mark.parametrize("name", ["expect_popup", "expect_download", "expect_navigation"])
+def test_an_error_of_a_predicate_is_raised_by_the_wait(name: str, view: Any, site: Any) -> None:
+    def broken(_: Any) -> bool:
+        raise LookupError("in the predicate")
+
+    with pytest.raises(LookupError, match="in the predicate"), getattr(view, name)(broken, timeout=8000):
+        view.evaluate(
+            {
+                "expect_popup": "void window.open('/second')",
+                "expect_download": "void (location = '/attachment')",
+                "expect_navigation": "void (location = '/second')",
+            }[name]
+        )
+
+
+@pytest.mark.parametrize("name", ["expect_popup", "expect_download", "expect_navigation"])
+def test_what_is_no_predicate_is_refused_before_anything_happens(name: str, view: Any) -> None:
+    with pytest.raises(TypeError, match=rf"{name}\(\) takes a function .*not '/second'"):
+        getattr(view, name)("/second")
+
+
 def test_an_action_may_be_handed_to_a_wait(view: Any, site: Any) -> None:
     popup = view.waitForPopup(lambda: view.evaluate(f"void window.open('{site.origin}/third')"))
     popup.waitForFunction("document.title === 'Third'")
@@ -485,6 +543,19 @@ def test_an_async_test_begins_to_wait_before_the_action(async_page: Any, start: 
             await async_page.click("#away")
         assert (await wait.value).status == 200
         assert await async_page.title() == "Second"
+
+    start(main)
+
+
+def test_an_async_wait_honours_its_predicate(async_page: Any, site: Any, start: Any) -> None:
+    async def main() -> None:
+        async with async_page.expect_navigation(lambda response: response.url.endswith("/third")) as wait:
+            await async_page.goto(f"{site.origin}/second")
+            await async_page.goto(f"{site.origin}/third")
+        assert (await wait.value).url == f"{site.origin}/third"
+        async with async_page.expect_popup(lambda popup: True) as opened:
+            await async_page.evaluate("void window.open('/second')")
+        await (await opened.value).close()
 
     start(main)
 
