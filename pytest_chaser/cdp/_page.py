@@ -36,9 +36,10 @@ from ._screenshot import screenshot
 from ._sessions import Sessions
 from ._storage_state import read
 from ._targets import Targets
+from ._traffic import Traffic
 
 
-class Page(Navigation, Locating, Dispatch, pyppeteer.page.Page):
+class Page(Navigation, Traffic, Locating, Dispatch, pyppeteer.page.Page):
     """One tab. Everything of pyppeteer's page, and what that lacks on a current Chromium.
 
     More events: `popup` (a page that this one opened), `download`. It belongs to the loop that it was opened on.

@@ -9,11 +9,9 @@ from types import TracebackType
 from typing import Any
 
 from pyee import EventEmitter
-from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 
 from .._exceptions import CdpError
-from ._dialogs import Dialog
-from ._events import passive
+from ._event_wait import accepted_by, next_event
 from ._view_context import ViewContext, consume
 
 _TIMEOUT = 30000.0
@@ -74,27 +72,7 @@ async def _wait_for_event(
     emitter: EventEmitter, event: str, predicate: Callable[..., Any] | None = None, *, timeout: float = _TIMEOUT
 ) -> Any:
     """Return what comes with the next such event that the predicate accepts; `timeout` in milliseconds, 0 for ever."""
-    came: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-    @passive
-    def listen(*args: Any) -> None:
-        if came.done():
-            return
-        try:
-            if predicate is None or predicate(*args):
-                came.set_result(args[0] if len(args) == 1 else args or None)
-                if args and isinstance(args[0], Dialog):
-                    args[0].leave_to_test()
-        except Exception as error:  # noqa: BLE001 - it is raised by the wait
-            came.set_exception(error)
-
-    emitter.on(event, listen)
-    try:
-        return await asyncio.wait_for(came, timeout / 1000 if timeout else None)
-    except asyncio.TimeoutError:
-        raise PyppeteerTimeout(f"Waiting for event {event!r} failed: timeout {timeout:g} ms exceeded.") from None
-    finally:
-        emitter.remove_listener(event, listen)
+    return await next_event(emitter, event, predicate, f"event {event!r}{accepted_by(predicate)}", timeout)
 
 
 class _Wait:

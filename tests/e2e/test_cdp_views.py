@@ -9,6 +9,7 @@ import gc
 import inspect
 import os
 import pickle
+import re
 import signal
 import threading
 import time
@@ -266,6 +267,36 @@ def test_a_predicate_reads_what_it_is_given(view: Any, site: Any) -> None:
     assert wait.value.request.method == "GET"
 
 
+def test_a_request_is_waited_for_by_pattern_or_by_predicate_or_at_all(view: Any, site: Any) -> None:
+    for wanted in [(re.compile(r"/second$"),), (lambda request: request.method == "GET",), ()]:
+        with view.expect_request(*wanted, timeout=8000) as wait:
+            view.goto(f"{site.origin}/second")
+        assert wait.value.url == f"{site.origin}/second"
+
+
+def named_predicate(exchange: Any) -> bool:
+    return False
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "words"),
+    [
+        pytest.param("expect_request", "http://x/y", "a request to 'http://x/y' failed: timeout 100 ms", id="text"),
+        pytest.param("expect_response", re.compile("a|b"), "a response from a URL matching 'a|b' failed", id="pattern"),
+        pytest.param("expect_request", named_predicate, "a request that named_predicate (", id="predicate"),
+        pytest.param("expect_console_message", named_predicate, "event 'console' that named_predicate (", id="event"),
+    ],
+)
+def test_the_timeout_of_a_wait_says_what_did_not_come(view: Any, name: str, wanted: Any, words: str) -> None:
+    with pytest.raises(PyppeteerTimeout, match=re.escape(words)), getattr(view, name)(wanted, timeout=100):
+        pass
+
+
+def test_a_request_is_waited_for_by_a_url_a_pattern_or_a_function_only(view: Any) -> None:
+    with pytest.raises(TypeError, match="a compiled pattern or a function, not 7"), view.expect_request(7):
+        pass
+
+
 def test_a_predicate_that_would_wait_for_the_browser_is_told_so(view: Any) -> None:
     words = "has to wait for the browser, which a predicate cannot"
     with pytest.raises(CdpError, match=words), view.expect_event("console", lambda message: view.title()):
@@ -360,7 +391,10 @@ def test_a_wait_for_a_navigation_that_no_document_fits_ends_with_its_timeout(vie
         view.goto(f"{site.origin}/second")
 
 
-@pytest.mark.parametrize("name", ["expect_popup", "expect_download", "expect_navigation"])
+WAITS = ["expect_popup", "expect_download", "expect_navigation", "expect_request", "expect_response"]
+
+
+@pytest.mark.parametrize("name", WAITS)
 def test_an_error_of_a_predicate_is_raised_by_the_wait(name: str, view: Any, site: Any) -> None:
     def broken(_: Any) -> bool:
         raise LookupError("in the predicate")
@@ -370,8 +404,7 @@ def test_an_error_of_a_predicate_is_raised_by_the_wait(name: str, view: Any, sit
             {
                 "expect_popup": "void window.open('/second')",
                 "expect_download": "void (location = '/attachment')",
-                "expect_navigation": "void (location = '/second')",
-            }[name]
+            }.get(name, "void (location = '/second')")
         )
 
 

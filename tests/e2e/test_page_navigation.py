@@ -44,7 +44,11 @@ def test_a_relative_address_is_joined_to_the_base(browser: Any, run: Run, site: 
     async def go() -> list[str]:
         page = await browser.new_page(PageOptions(base_url=site.origin + "/app/"))
         seen = [page.resolve(url) for url in ("/second", "sub", "?q=1", "http://else.where/", "about:blank")]
+        asked = asyncio.ensure_future(page.waitForRequest("/second", timeout=8000))
+        answered = asyncio.ensure_future(page.waitForResponse("/second", timeout=8000))
+        await asyncio.sleep(0)
         assert (await page.goto("/second")).status == 200
+        assert (await asked).url == (await answered).url == site.origin + "/second"
         await browser.close_page(page)
         return seen
 
