@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -45,23 +45,31 @@ _READ = """async (input, start, end) => {
 
 @dataclass(frozen=True)
 class Download:
-    """A finished download: `path` is on this machine. `failure` says why there is none."""
+    """A download that has ended. `failure` says why there is no file, then `size` counts what came of it."""
 
     url: str
     suggestedFilename: str
-    path: Path
+    _path: Path = field(repr=False)
     size: int
     failure: str | None = None
 
+    @property
+    def path(self) -> Path:
+        """The file on this machine; `PageError` if the download failed."""
+        if self.failure:
+            raise PageError(f"The download of {self.suggestedFilename} from {self.url} {self.failure}")
+        return self._path
+
     def save_as(self, path: str | Path) -> Path:
-        """Copy the file to another place."""
+        """Copy the file to another place; `PageError` if the download failed."""
+        source = self.path
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(self.path, target)
+        shutil.copyfile(source, target)
         return target
 
     def read_bytes(self) -> bytes:
-        """The file's content."""
+        """The file's content; `PageError` if the download failed."""
         return self.path.read_bytes()
 
 
@@ -88,10 +96,10 @@ class Downloads:
         await lenient(self._connection.send("Browser.setDownloadBehavior", params))
 
     async def next(self, action: Callable[[], Any] | None, timeout: float) -> Download:
-        return _successful(await self._arrivals.next(action, timeout))
+        return await self._arrivals.next(action, timeout)
 
     async def coming(self, accepts: Callable[[Download], object] | None, timeout: float) -> Download:
-        return _successful(await self._arrivals.coming(timeout, accepts=accepts))
+        return await self._arrivals.coming(timeout, accepts=accepts)
 
     def close(self, error: BaseException) -> None:
         """The page is gone: nothing will be downloaded any more; what was stays until the process ends."""
@@ -120,6 +128,8 @@ class Downloads:
                 await self._bring(source, target, size)
             except (NetworkError, ChaserError, OSError, asyncio.TimeoutError) as error:
                 failure = f"could not be brought here: {error}"
+        if failure is not None:
+            target.unlink(missing_ok=True)
         download = Download(url, name, target, size, failure)
         self._arrivals.add(download)
         self._page.emit("download", download)
@@ -153,12 +163,6 @@ class Downloads:
                     stream.write(await _read(client, file_input, start, min(start + PIECE, size)))
         finally:
             await lenient(client.send("Runtime.releaseObject", {"objectId": file_input}))
-
-
-def _successful(download: Download) -> Download:
-    if download.failure:
-        raise PageError(f"The download of {download.suggestedFilename} from {download.url} {download.failure}")
-    return download
 
 
 @functools.cache

@@ -202,7 +202,7 @@ class Page(Navigation, Traffic, Locating, Dispatch, pyppeteer.page.Page):
         return await self._popups.next(action, timeout)
 
     async def waitForDownload(self, action: Callable[[], Any] | None = None, timeout: float = 30000) -> Download:
-        """The next download, finished and on this machine's disk; see `Arrivals.next`."""
+        """The next download that has ended, on this machine's disk or with its `failure`; see `Arrivals.next`."""
         return await self._downloads.next(action, timeout)
 
     async def _coming_popup(self, predicate: Callable[[Any], object] | None = None, timeout: float = 30000) -> Page:

@@ -174,6 +174,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         disposition = 'attachment; filename="report.bin"'
         return 200, {"Content-Type": "application/octet-stream", "Content-Disposition": disposition}, bytes(range(256))
 
+    def page_broken_attachment(self, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+        self.close_connection = True
+        status, extra, content = self.page_attachment(headers, body)
+        self.send_response(status)
+        for name, value in {**extra, "Content-Length": "100000"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_RDWR)
+        return 200, {}, b""
+
     def page_csp(self, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         status, extra, content = _page("Strict", '<p id="here">here</p>')
         return status, {**extra, "Content-Security-Policy": "default-src 'self'"}, content

@@ -23,7 +23,7 @@ import pyppeteer.page
 import pytest
 import trio
 from pyee import EventEmitter
-from pyppeteer.errors import ElementHandleError
+from pyppeteer.errors import ElementHandleError, PageError
 from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 
 from pytest_chaser._exceptions import CdpError, SessionLost
@@ -391,6 +391,17 @@ def test_a_wait_for_a_navigation_that_no_document_fits_ends_with_its_timeout(vie
         view.goto(f"{site.origin}/second")
 
 
+def test_a_download_that_fails_says_why_and_has_no_file(view: Any, site: Any, tmp_path: Path) -> None:
+    with view.expect_download(timeout=8000) as wait:
+        view.evaluate("void (location = '/broken-attachment')")
+    download = wait.value
+    assert download.failure == "was canceled"
+    for use in (lambda: download.path, lambda: download.save_as(tmp_path / "kept"), download.read_bytes):
+        with pytest.raises(PageError, match=r"report\.bin from .*/broken-attachment was canceled"):
+            use()
+    assert not list(tmp_path.iterdir())
+
+
 WAITS = ["expect_popup", "expect_download", "expect_navigation", "expect_request", "expect_response"]
 
 
@@ -589,6 +600,15 @@ def test_an_async_wait_honours_its_predicate(async_page: Any, site: Any, start: 
         async with async_page.expect_popup(lambda popup: True) as opened:
             await async_page.evaluate("void window.open('/second')")
         await (await opened.value).close()
+
+    start(main)
+
+
+def test_an_async_test_learns_why_a_download_failed(async_page: Any, start: Any) -> None:
+    async def main() -> None:
+        async with async_page.expect_download(timeout=8000) as wait:
+            await async_page.evaluate("void (location = '/broken-attachment')")
+        assert (await wait.value).failure == "was canceled"
 
     start(main)
 
