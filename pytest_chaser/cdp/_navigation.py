@@ -161,7 +161,12 @@ class Navigation:
         return await self._navigated(watcher, start)
 
     async def _start_at(self, url: str, referrer: str, watcher: Watcher) -> None:
-        answer = await self._navigate_to(url, referrer)
+        try:
+            answer = await self._navigate_to(url, referrer)
+        except NetworkError as refusal:
+            if "invalid URL" not in str(refusal):
+                raise
+            raise PageError(f"Cannot navigate to invalid URL {url!r}{self._base_advice(url)}") from refusal
         error = answer.get("errorText")
         # Headless Chromium has nobody to ask for a password and shows an error page: the response is still a 401.
         if error and error != "net::ERR_INVALID_AUTH_CREDENTIALS":
@@ -169,6 +174,16 @@ class Navigation:
         if not answer.get("loaderId"):
             # The same document, at another fragment: all that comes is the event that says so.
             self._client._loop.call_later(WITHIN_PATIENCE, watcher.arrive)
+
+    def _base_advice(self, url: str) -> str:
+        if urlsplit(url).scheme:
+            return ""
+        if self._options.base_url:
+            return f" (base_url is {self._options.base_url!r})"
+        return (
+            ": a relative address needs a base_url, which is pytest-base-url's (--base-url) or that of a fixture of "
+            "this name"
+        )
 
     async def _navigate_to(self, url: str, referrer: str) -> dict[str, Any]:
         params = {"url": url, **({"referrer": referrer} if referrer else {})}

@@ -40,6 +40,28 @@ def test_goback_at_the_begin_of_the_history_is_none(page: Any, run: Run) -> None
     assert run(page.goBack(timeout=2000)) is None
 
 
+def test_a_relative_address_without_a_base_is_named_with_what_would_resolve_it(page: Any, run: Run) -> None:
+    with pytest.raises(PageError, match=r"invalid URL '/login': a relative address needs a base_url, .*--base-url"):
+        run(page.goto("/login"))
+
+
+def test_an_address_that_is_no_url_is_named(page: Any, run: Run) -> None:
+    with pytest.raises(PageError, match=r"invalid URL 'http://'$"):
+        run(page.goto("http://"))
+
+
+def test_a_base_that_makes_no_url_is_named(browser: Any, run: Run) -> None:
+    async def go() -> None:
+        page = await browser.new_page(PageOptions(base_url="127.0.0.1:8000"))
+        try:
+            await page.goto("/login")
+        finally:
+            await browser.close_page(page)
+
+    with pytest.raises(PageError, match=r"invalid URL '/login' \(base_url is '127\.0\.0\.1:8000'\)"):
+        run(go())
+
+
 def test_a_relative_address_is_joined_to_the_base(browser: Any, run: Run, site: Any) -> None:
     async def go() -> list[str]:
         page = await browser.new_page(PageOptions(base_url=site.origin + "/app/"))
