@@ -65,7 +65,9 @@ def expectation(view: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, A
 
 def _check_predicate(name: str, predicate: Any) -> None:
     if predicate is not None and not callable(predicate):
-        raise TypeError(f"{name}() takes a function that is asked for each one, not {predicate!r}")
+        raise TypeError(
+            f"{name}() takes a function that is asked for each one, and options by keyword, not {predicate!r}"
+        )
 
 
 async def _wait_for_event(
