@@ -80,18 +80,31 @@ class Frame(Locating, PyppeteerFrame):
             self._setDefaultContext(None)
 
     def _detach(self) -> None:
-        for task in list(self._waitTasks):
-            task.terminate(PageError("waitForFunction failed: frame got detached."))
         self._detached = True
-        if not self._contextPromise.done():
-            self._contextPromise.set_exception(NetworkError("Execution context is not available in detached frame."))
-            self._contextPromise.exception()
+        self._interrupt(self._detached_error())
         if self._parentFrame:
             self._parentFrame._childFrames.discard(self)
         self._parentFrame = None
 
+    def _detached_error(self) -> PageError:
+        return PageError(f"the frame {self._url or 'about:blank'} has been detached: it is no longer part of the page")
+
+    def _interrupt(self, error: Exception) -> None:
+        """End what waits in the present document or for the next one."""
+        for task in list(self._waitTasks):
+            task.terminate(error)
+        if not self._contextPromise.done():
+            self._contextPromise.set_exception(error)
+            self._contextPromise.exception()
+        self._setDefaultContext(None)
+
     async def executionContext(self) -> Any:
-        """The document's own JavaScript world; waits for one while a navigation is between two documents."""
+        """The document's own JavaScript world; waits for one while a navigation is between two documents.
+
+        `PageError` once the frame is detached: no document will come.
+        """
+        if self._detached:
+            raise self._detached_error()
         if self._contextPromise.done():
             return self._contextPromise.result()
         done, _ = await asyncio.wait([self._contextPromise], timeout=CONTEXT_PATIENCE)
@@ -111,8 +124,10 @@ class Frame(Locating, PyppeteerFrame):
             try:
                 return await ask(context)
             except NetworkError as error:
+                if self._detached:
+                    raise self._detached_error() from error
                 left = again is is_navigation_error and self.left(context)
-                if self._detached or not (left or again(error)):
+                if not (left or again(error)):
                     raise
                 if turn is self._context_turn:
                     # The browser is ahead of its own events: the one that names the next document is on its way.
@@ -208,7 +223,7 @@ class Frame(Locating, PyppeteerFrame):
             try:
                 await act(element)
             except NetworkError as error:
-                if not is_navigation_error(error) or self._detached or loop.time() >= deadline:
+                if not is_navigation_error(error) or loop.time() >= deadline:
                     raise
             else:
                 await element.dispose()

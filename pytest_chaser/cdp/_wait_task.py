@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from pyppeteer.errors import ElementHandleError, NetworkError
+from pyppeteer.errors import ElementHandleError, NetworkError, PageError
 from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 
 from ._context import is_function
@@ -101,7 +101,7 @@ class WaitTask:
             if run == self._run and (self._frame.isDetached() or not left):
                 self.terminate(error)
             return
-        except (ElementHandleError, TypeError) as error:
+        except (ElementHandleError, PageError, TypeError) as error:
             if run == self._run:
                 self.terminate(error)
             return

@@ -27,7 +27,6 @@ _NAVIGATION_PHRASES = (
     "Execution context was destroyed",
     "Cannot find context with specified id",
     "Inspected target navigated or closed",
-    "Execution context is not available in detached frame",
     "uniqueContextId not found",
     "Cannot find object with",
     "Could not find object with",

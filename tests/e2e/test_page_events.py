@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,37 @@ def test_a_cross_site_frame_goes_back_into_the_pages_process_and_away(page: Any,
     seen, left = run(go())
     assert seen == [(2, site.origin + "/second", "Second"), (2, site.other + "/second", "Second")]
     assert left == 1
+
+
+@pytest.mark.parametrize("path", ["/frames.html", "/cross-site"])
+def test_calls_to_a_frame_that_is_gone_fail_at_once(page: Any, run: Run, site: Any, path: str) -> None:
+    async def go() -> dict[str, BaseException | None]:
+        await page.goto(site.origin + path)
+        frame = page.frames[1]
+        await frame.title()
+
+        def calls(when: str) -> dict[str, asyncio.Future[Any]]:
+            work = {
+                "evaluate": frame.evaluate("new Promise(() => {})"),
+                "waitForSelector": frame.waitForSelector("#never").promise,
+                "locator": frame.locator("#never").click(),
+            }
+            if when == "after":
+                work.update(title=frame.title(), J=frame.J("p"), click=frame.click("p"))
+            return {f"{name} {when}": asyncio.ensure_future(coroutine) for name, coroutine in work.items()}
+
+        futures = calls("before")
+        await asyncio.sleep(0.1)
+        await page.evaluate("document.querySelector('iframe').remove()")
+        while frame in page.frames:
+            await asyncio.sleep(0.01)
+        futures.update(calls("after"))
+        await asyncio.wait(futures.values(), timeout=5)
+        return {name: future.exception() if future.done() else None for name, future in futures.items()}
+
+    for name, error in run(go()).items():
+        assert isinstance(error, PageError), name
+        assert re.search(r"the frame http\S+ has been detached", str(error)), name
 
 
 def test_a_worker_is_asked_as_soon_as_it_is_known(page: Any, run: Run, site: Any) -> None:
