@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context
@@ -12,17 +11,17 @@ from typing import Any, TypeVar
 
 import pyppeteer.connection
 from pyee import EventEmitter
-from pyppeteer.errors import NetworkError, PyppeteerError
+from pyppeteer.errors import NetworkError
 
 from .._exceptions import CdpTimeout, SessionLost
 from .._secrets import mask_url
+from ._crashes import answers_after_crash, crash_error
 from ._deadlines import limit_here
+from ._emitter import Emitter
 from ._handshake import Explain, ask_why
 from ._heartbeat import Heartbeat
 from ._operations import Operations
 from ._websocket import WebSocket
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -31,6 +30,7 @@ _LOSS_GRACE = 0.1
 _CLOSE_PATIENCE = 1.5
 _DETACHED = "Target.detachedFromTarget"
 _CRASHED = "Inspector.targetCrashed"
+_REVIVED = "Inspector.targetReloadedAfterCrash"
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 # The ways of attaching to a target, all of which must give a flat session here.
 _ATTACHING = frozenset({"Target.attachToTarget", "Target.setAutoAttach"})
@@ -123,28 +123,13 @@ class _Expiry:
                 self.watch(call)
 
 
-class _Emitter(EventEmitter):
-    """An emitter whose handlers cannot end the reading of messages."""
-
-    def _emit_run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        try:
-            f(*args, **kwargs)
-        except PyppeteerError as error:
-            # pyppeteer's handlers raise when an event names a frame or context that a navigation has just removed.
-            logger.debug("an event came too late: %s", error)
-        except Exception:
-            logger.warning("a handler of a CDP event failed", exc_info=True)
-
-    def _emit_handle_potential_error(self, event: str, error: Any) -> None:
-        """An `error` event that nobody listens to is no error of ours."""
-
-
-class Session(_Emitter, pyppeteer.connection.CDPSession):
+class Session(Emitter, pyppeteer.connection.CDPSession):
     """One flat session of a target. `send` returns a future that always ends: with the answer or with an error."""
 
     def __init__(self, connection: Connection, target_type: str, session_id: str) -> None:
         pyppeteer.connection.CDPSession.__init__(self, connection, target_type, session_id, connection._loop)
         self._root = connection
+        self.crashed = False
 
     def send(self, method: str, params: dict[str, Any] | None = None) -> asyncio.Future[Any]:
         if self._connection is None and self._root.lost is None:
@@ -153,6 +138,8 @@ class Session(_Emitter, pyppeteer.connection.CDPSession):
                     f"Protocol error ({method}): Session closed. Most likely the {self._targetType} has been closed."
                 )
             )
+        if self.crashed and not answers_after_crash(method):
+            return self._root.failed(crash_error(method, self._targetType))
         return self._root.call(method, params, self._sessionId)
 
     async def detach(self) -> None:
@@ -165,10 +152,14 @@ class Session(_Emitter, pyppeteer.connection.CDPSession):
 
     def _on_closed(self) -> None:
         self._connection = None
-        self._root.fail_calls(self._sessionId, "Target closed.")
+        self._root.fail_calls(self._sessionId, lambda method: NetworkError(f"Protocol error {method}: Target closed."))
+
+    def _on_crash(self) -> None:
+        self.crashed = True
+        self._root.fail_calls(self._sessionId, lambda method: crash_error(method, self._targetType))
 
 
-class Connection(_Emitter, pyppeteer.connection.Connection):
+class Connection(Emitter, pyppeteer.connection.Connection):
     """A connection over an open WebSocket.
 
     Every call ends: after `call_timeout` seconds with `CdpTimeout` (unless a `call_limit` says otherwise), and at once
@@ -267,11 +258,11 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         future.exception()
         return future
 
-    def fail_calls(self, session_id: str, why: str) -> None:
-        """Fail the pending calls of one session, in pyppeteer's words."""
+    def fail_calls(self, session_id: str, error: Callable[[str], Exception]) -> None:
+        """Fail the pending calls of one session, each with the error that is made for its method."""
         for call in [call for call in self._calls.values() if call.session_id == session_id]:
             if not call.future.done():
-                call.future.set_exception(NetworkError(f"Protocol error {call.method}: {why}"))
+                call.future.set_exception(error(call.method))
 
     async def createSession(self, targetInfo: dict[str, Any]) -> Session:
         """Attach to a target and return the session."""
@@ -329,8 +320,10 @@ class Connection(_Emitter, pyppeteer.connection.Connection):
         receiver = self._sessions.get(session_id) if session_id is not None else self
         if method == _DETACHED:
             self._detached(params.get("sessionId", ""))
-        elif method == _CRASHED and session_id is not None:
-            self.fail_calls(session_id, "Target crashed.")
+        elif isinstance(receiver, Session) and method == _CRASHED:
+            receiver._on_crash()
+        elif isinstance(receiver, Session) and method == _REVIVED:
+            receiver.crashed = False
         if receiver is not None:
             receiver.emit(method, params)
 

@@ -16,6 +16,7 @@ from pyppeteer.frame_manager import Frame as PyppeteerFrame
 from pyppeteer.util import merge_dict
 
 from ._context import never_ran
+from ._crashes import crash_error
 from ._locator import Locating
 from ._wait_task import SELECTOR_PREDICATE, WaitTask
 from ._waiting import is_navigation_error
@@ -101,12 +102,14 @@ class Frame(Locating, PyppeteerFrame):
     async def executionContext(self) -> Any:
         """The document's own JavaScript world; waits for one while a navigation is between two documents.
 
-        `PageError` once the frame is detached: no document will come.
+        `PageError` once the frame is detached, `NetworkError` while its process has crashed: no document will come.
         """
         if self._detached:
             raise self._detached_error()
         if self._contextPromise.done():
             return self._contextPromise.result()
+        if self._client.crashed:
+            raise crash_error("document", self._client._targetType)
         done, _ = await asyncio.wait([self._contextPromise], timeout=CONTEXT_PATIENCE)
         if not done:
             raise PyppeteerTimeout(

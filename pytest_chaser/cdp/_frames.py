@@ -16,6 +16,7 @@ from pyppeteer.execution_context import JSHandle
 from pyppeteer.frame_manager import FrameManager as PyppeteerFrameManager
 
 from ._context import ExecutionContext
+from ._crashes import crash_error
 from ._element import ElementHandle
 from ._frame import Frame
 
@@ -47,6 +48,7 @@ class FrameManager(PyppeteerFrameManager):
         client.on("Page.frameNavigated", lambda e: self._navigated(client, e["frame"], e.get("type", "Navigation")))
         client.on("Page.navigatedWithinDocument", self._within_document)
         client.on("Page.frameDetached", lambda e: self._frame_detached(e["frameId"], e.get("reason", "remove")))
+        client.on("Inspector.targetCrashed", lambda e: self._crashed(client))
         client.on("Page.frameStoppedLoading", lambda e: self._onFrameStoppedLoading(e["frameId"]))
         client.on("Page.lifecycleEvent", self._onLifecycleEvent)
         client.on("Runtime.executionContextCreated", lambda e: self._context_created(client, e["context"]))
@@ -135,6 +137,11 @@ class FrameManager(PyppeteerFrameManager):
         # "swap" says that the frame's document went to another process: the frame itself stays.
         if reason != "swap":
             self._onFrameDetached(frame_id)
+
+    def _crashed(self, client: Any) -> None:
+        for frame in self._frames.values():
+            if frame._client is client:
+                frame._interrupt(crash_error("document", client._targetType))
 
     def _context_created(self, client: Any, payload: dict[str, Any]) -> None:
         frame = self._frames.get(payload.get("auxData", {}).get("frameId", ""))
