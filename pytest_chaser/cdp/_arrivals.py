@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from pyppeteer.errors import TimeoutError as PyppeteerTimeout
+from ._deadlines import WaitLimit
 
 T = TypeVar("T")
 
@@ -22,9 +22,9 @@ KEPT = 50
 class Arrivals(Generic[T]):
     """A queue with one consumer at a time: `next` gives each arrival once, oldest first."""
 
-    def __init__(self, noun: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, noun: str, client: Any) -> None:
         self._noun = noun
-        self._loop = loop
+        self._client = client
         self._waiting: dict[asyncio.Future[T], Callable[[T], object] | None] = {}
         self._arrived: deque[T] = deque(maxlen=KEPT)
 
@@ -38,7 +38,7 @@ class Arrivals(Generic[T]):
     async def next(self, action: Callable[[], Any] | None, timeout: float) -> T:
         """The next arrival that was not given yet; with `action`, the next one from its call on.
 
-        `timeout` is in milliseconds, 0 waits for ever.
+        `timeout` is in milliseconds; 0 leaves the ceiling of all calls.
         """
         if action is None and self._arrived:
             return self._arrived.popleft()
@@ -53,18 +53,20 @@ class Arrivals(Generic[T]):
     ) -> T:
         """The next arrival from now on that `accepts` says yes to; an error of that is raised at once."""
         self._arrived.clear()
-        waiter: asyncio.Future[T] = self._loop.create_future()
+        limit = WaitLimit(timeout, self._client._root.call_timeout)
+        waiter: asyncio.Future[T] = self._client._loop.create_future()
         self._waiting[waiter] = accepts
         try:
             if action is not None:
                 outcome = action()
                 if inspect.isawaitable(outcome):
                     await outcome
-            return await asyncio.wait_for(waiter, timeout / 1000 if timeout else None)
+            return await asyncio.wait_for(waiter, limit.seconds)
         except asyncio.TimeoutError:
             if not waiter.cancelled():
                 raise  # the action's own
-            raise PyppeteerTimeout(f"Waiting for a {self._noun} failed: timeout {timeout:g} ms exceeded.") from None
+            what = f"a {self._noun}"
+            raise limit.error(f"the wait for {what}", f"Waiting for {what} failed: timeout {limit} exceeded.") from None
         finally:
             waiter.cancel()
             self._waiting.pop(waiter, None)

@@ -81,7 +81,7 @@ class Downloads:
         self._connection = page._client._connection
         self._folder: Path | None = page._options.downloads
         self._begun: dict[str, dict[str, Any]] = {}
-        self._arrivals: Arrivals[Download] = Arrivals("download", page._client._loop)
+        self._arrivals: Arrivals[Download] = Arrivals("download", page._client)
         self._connection.on("Browser.downloadWillBegin", self._begins)
         self._connection.on("Browser.downloadProgress", self._progress)
 

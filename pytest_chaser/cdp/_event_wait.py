@@ -7,18 +7,20 @@ from collections.abc import Callable
 from typing import Any
 
 from pyee import EventEmitter
-from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 
+from ._deadlines import WaitLimit
 from ._dialogs import Dialog
 from ._events import handler_name, passive
 
+EVENT_TIMEOUT = 30000.0
+
 
 async def next_event(
-    emitter: EventEmitter, event: str, accepts: Callable[..., object] | None, what: str, timeout: float
+    emitter: EventEmitter, event: str, accepts: Callable[..., object] | None, what: str, limit: WaitLimit
 ) -> Any:
     """Return what comes with the next such event that `accepts` says yes to; an error of that is raised at once.
 
-    `timeout` is in milliseconds, 0 waits for ever; its error says that it was `what` that did not come.
+    The limit's error says that it was `what` that did not come.
     """
     came: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -36,11 +38,11 @@ async def next_event(
 
     emitter.on(event, listen)
     try:
-        return await asyncio.wait_for(came, timeout / 1000 if timeout else None)
+        return await asyncio.wait_for(came, limit.seconds)
     except asyncio.TimeoutError:
         if not came.cancelled():
             raise  # the predicate's own
-        raise PyppeteerTimeout(f"Waiting for {what} failed: timeout {timeout:g} ms exceeded.") from None
+        raise limit.error(f"the wait for {what}", f"Waiting for {what} failed: timeout {limit} exceeded.") from None
     finally:
         emitter.remove_listener(event, listen)
 

@@ -18,8 +18,8 @@ from pyppeteer.frame_manager import FrameManager as Base
 from pyppeteer.navigator_watcher import pyppeteerToProtocolLifecycle
 from pyppeteer.util import merge_dict
 
-from .._exceptions import CdpError
-from ._deadlines import call_limit
+from .._exceptions import CdpError, CdpTimeout
+from ._deadlines import WaitLimit, call_limit
 from ._frames import FrameManager
 from ._sessions import lenient
 
@@ -40,13 +40,15 @@ class Watcher:
         self._frame = frame
         self._timeout = timeout
         self._wait_until = wait_until
+        self._limit = WaitLimit(timeout, page._client._root.call_timeout)
         self._expected = _lifecycle(wait_until)
         self._first_loader = frame._loaderId
         self._same_document = False
         loop: asyncio.AbstractEventLoop = page._client._loop
         self.done: asyncio.Future[None] = loop.create_future()
-        self._ends = loop.time() + timeout / 1000 if ends is None else ends
-        self._timer = loop.call_at(self._ends, self._time_out) if timeout else None
+        seconds = self._limit.seconds
+        self._ends = loop.time() + (seconds or 0.0) if ends is None else ends
+        self._timer = loop.call_at(self._ends, self._time_out) if seconds else None
         manager = page._frameManager
         self._handlers: list[tuple[Any, str, Callable[..., None]]] = [
             (manager, Base.Events.LifecycleEvent, self._look),
@@ -91,7 +93,7 @@ class Watcher:
             self.fail(error)
 
     def _time_out(self) -> None:
-        self.fail(PyppeteerTimeout(f"Navigation Timeout Exceeded: {self._timeout:g} ms exceeded."))
+        self.fail(self._limit.error("the navigation", f"Navigation Timeout Exceeded: {self._limit} exceeded."))
 
     def fail(self, error: BaseException) -> None:
         """End the wait with an error."""
@@ -147,7 +149,8 @@ class Navigation:
     async def goto(self, url: str, options: dict[str, Any] | None = None, **kwargs: Any) -> Any:
         """Go to an address and wait for it to load; gives the response of its document, None if there was none.
 
-        `PageError` if it cannot be loaded, pyppeteer's `TimeoutError` after `timeout` ms.
+        `PageError` if it cannot be loaded, pyppeteer's `TimeoutError` after `timeout` ms. 0 leaves the ceiling of all
+        calls, and `CdpTimeout`.
         """
         settings = merge_dict(options, kwargs)
         target = self.resolve(url)
@@ -200,7 +203,7 @@ class Navigation:
             if starting.done():
                 starting.result()
             await asyncio.shield(watcher.done)
-        except (PyppeteerTimeout, asyncio.TimeoutError):
+        except (PyppeteerTimeout, CdpTimeout, asyncio.TimeoutError):
             await self._stop_loading()
             raise
         except NetworkError as error:

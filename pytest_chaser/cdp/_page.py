@@ -85,7 +85,7 @@ class Page(Navigation, Traffic, Locating, Dispatch, pyppeteer.page.Page):
         self._bindings = Bindings(self._sessions)
         self._downloads = Downloads(self)
         self._targets = Targets(self)
-        self._popups: Arrivals[Page] = Arrivals("popup", client._loop)
+        self._popups: Arrivals[Page] = Arrivals("popup", client)
         self._watchers: set[Watcher] = set()
         self._init_scripts = 0
         self._ignoreHTTPSErrors = options.ignore_https_errors

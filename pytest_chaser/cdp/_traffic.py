@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 from pyppeteer.network_manager import NetworkManager
 from pyppeteer.util import merge_dict
 
-from ._event_wait import accepted_by, next_event
+from ._deadlines import WaitLimit
+from ._event_wait import EVENT_TIMEOUT, accepted_by, next_event
 
 if TYPE_CHECKING:
     from ._body import Response
     from ._expect import Text
     from ._fetch import Request
 
-_TIMEOUT = 30000.0
-
 
 class Traffic:
     """The waits of a page for what goes over its network; mixed in before pyppeteer's."""
 
+    _client: Any
     _networkManager: Any
     resolve: Callable[[str], str]
 
@@ -36,7 +36,7 @@ class Traffic:
     ) -> Any:
         """The next request to a URL (resolved against `base_url` if relative), or that a pattern or predicate fits.
 
-        `timeout` is in milliseconds, 30000 if not given; 0 waits for ever.
+        `timeout` is in milliseconds, 30000 if not given; 0 leaves the ceiling of all calls.
         """
         settings = merge_dict(options, kwargs)
         return await self._next_exchange(NetworkManager.Events.Request, "request to", urlOrPredicate, settings)
@@ -64,4 +64,5 @@ class Traffic:
             what = f"a {noun.split()[0]}{accepted_by(wanted)}"
         else:
             raise TypeError(f"what to wait for is a URL, a compiled pattern or a function, not {wanted!r}")
-        return await next_event(self._networkManager, event, accepts, what, settings.get("timeout", _TIMEOUT))
+        limit = WaitLimit(settings.get("timeout", EVENT_TIMEOUT), self._client._root.call_timeout)
+        return await next_event(self._networkManager, event, accepts, what, limit)

@@ -11,10 +11,9 @@ from typing import Any
 from pyee import EventEmitter
 
 from .._exceptions import CdpError
-from ._event_wait import accepted_by, next_event
+from ._deadlines import WaitLimit
+from ._event_wait import EVENT_TIMEOUT, accepted_by, next_event
 from ._view_context import ViewContext, consume
-
-_TIMEOUT = 30000.0
 
 
 class Expectation:
@@ -60,7 +59,8 @@ def expectation(view: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, A
     if kind.method is not None:
         return functools.partial(getattr(target, kind.method), *plain, **named)
     event = (kind.event,) if kind.event else ()
-    return functools.partial(_wait_for_event, target, *event, *plain, **named)
+    ceiling = context.connection.call_timeout
+    return functools.partial(_wait_for_event, target, ceiling, *event, *plain, **named)
 
 
 def _check_predicate(name: str, predicate: Any) -> None:
@@ -71,10 +71,19 @@ def _check_predicate(name: str, predicate: Any) -> None:
 
 
 async def _wait_for_event(
-    emitter: EventEmitter, event: str, predicate: Callable[..., Any] | None = None, *, timeout: float = _TIMEOUT
+    emitter: EventEmitter,
+    ceiling: float | None,
+    event: str,
+    predicate: Callable[..., Any] | None = None,
+    *,
+    timeout: float = EVENT_TIMEOUT,
 ) -> Any:
-    """Return what comes with the next such event that the predicate accepts; `timeout` in milliseconds, 0 for ever."""
-    return await next_event(emitter, event, predicate, f"event {event!r}{accepted_by(predicate)}", timeout)
+    """Return what comes with the next such event that the predicate accepts.
+
+    `timeout` is in milliseconds; 0 leaves the `ceiling`, in seconds.
+    """
+    what = f"event {event!r}{accepted_by(predicate)}"
+    return await next_event(emitter, event, predicate, what, WaitLimit(timeout, ceiling))
 
 
 class _Wait:

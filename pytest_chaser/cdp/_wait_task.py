@@ -12,10 +12,9 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from pyppeteer.errors import ElementHandleError, NetworkError, PageError
-from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 
 from ._context import is_function
-from ._deadlines import call_limit
+from ._deadlines import WaitLimit, call_limit
 from ._waiting import is_navigation_error
 
 if TYPE_CHECKING:
@@ -64,12 +63,14 @@ class WaitTask:
         self._title = title
         self._timeout = timeout
         self._call = _page_function(predicate, bool(args))
-        self._arguments = (polling, timeout, *args)
+        self._limit = WaitLimit(timeout, frame._client._root.call_timeout)
+        seconds = self._limit.seconds
+        self._arguments = (polling, (seconds or 0) * 1000, *args)
         self._run = 0
         self._loop: asyncio.AbstractEventLoop = frame._client._loop
         self.promise: asyncio.Future[Any] = self._loop.create_future()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timer = self._loop.call_later(timeout / 1000, self._time_out) if timeout else None
+        self._timer = self._loop.call_later(seconds, self._time_out) if seconds else None
         self.promise.add_done_callback(self._cleanup)
         frame._waitTasks.add(self)
         self.start()
@@ -111,7 +112,8 @@ class WaitTask:
             self.promise.set_result(found)
 
     def _time_out(self) -> None:
-        self.terminate(PyppeteerTimeout(f"Waiting for {self._title} failed: timeout {self._timeout}ms exceeds."))
+        message = f"Waiting for {self._title} failed: timeout {self._timeout}ms exceeds."
+        self.terminate(self._limit.error(f"the wait for {self._title}", message))
 
     def _cleanup(self, promise: asyncio.Future[Any]) -> None:
         if not promise.cancelled():

@@ -26,7 +26,7 @@ from pyee import EventEmitter
 from pyppeteer.errors import ElementHandleError, PageError
 from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 
-from pytest_chaser._exceptions import CdpError, SessionLost
+from pytest_chaser._exceptions import CdpError, CdpTimeout, SessionLost
 from pytest_chaser.cdp import (
     LoopThread,
     _dialogs,
@@ -439,6 +439,12 @@ def test_an_error_in_the_block_gives_the_wait_up(view: Any) -> None:
 
 def test_a_wait_that_is_not_met_ends_with_its_own_timeout(view: Any) -> None:
     with pytest.raises(PyppeteerTimeout, match="200 ms"), view.expect_event("console", timeout=200):
+        pass
+
+
+def test_a_wait_without_a_timeout_ends_at_the_ceiling(view: Any, browser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser.connection, "call_timeout", 0.3)
+    with pytest.raises(CdpTimeout, match=r"0\.3 s; raise chaser_call_timeout"), view.expect_event("never", timeout=0):
         pass
 
 

@@ -11,6 +11,7 @@ import pytest
 from pyppeteer.errors import NetworkError, PageError
 from pyppeteer.errors import TimeoutError as PyppeteerTimeout
 
+from pytest_chaser import CdpTimeout
 from pytest_chaser.cdp._options import PageOptions
 
 Run = Callable[..., Any]
@@ -159,3 +160,53 @@ def test_a_cancelled_navigation_leaves_the_page_usable(page: Any, run: Run, site
         return int((await page.goto(site.origin + "/second")).status)
 
     assert run(go()) == 200
+
+
+WITHOUT_A_LIMIT: dict[str, Callable[[Any, Any], Any]] = {
+    "goto": lambda page, site: page.goto(site.origin + "/silent", timeout=0),
+    "waitForNavigation": lambda page, site: page.waitForNavigation(timeout=0),
+    "waitForSelector": lambda page, site: page.waitForSelector("#never", timeout=0),
+    "waitForFunction": lambda page, site: page.waitForFunction("() => false", timeout=0),
+    "waitForRequest": lambda page, site: page.waitForRequest("http://never.test/", timeout=0),
+    "waitForResponse": lambda page, site: page.waitForResponse("http://never.test/", timeout=0),
+    "waitForPopup": lambda page, site: page.waitForPopup(timeout=0),
+    "waitForDownload": lambda page, site: page.waitForDownload(timeout=0),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_A_LIMIT)
+def test_a_wait_without_a_timeout_ends_at_the_ceiling(
+    page: Any, browser: Any, run: Run, site: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    async def go() -> str:
+        with pytest.raises(CdpTimeout, match=r"within 0\.5 s; raise chaser_call_timeout") as caught:
+            await asyncio.wait_for(WITHOUT_A_LIMIT[name](page, site), 10)
+        assert caught.value.timeout == 0.5
+        monkeypatch.undo()
+        await page.goto(site.origin + "/second")
+        return str(await page.title())
+
+    monkeypatch.setattr(browser.connection, "call_timeout", 0.5)
+    assert run(go()) == "Second"
+
+
+def test_a_default_of_no_timeout_leaves_the_ceiling(
+    page: Any, browser: Any, run: Run, site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page.setDefaultNavigationTimeout(0)
+    monkeypatch.setattr(browser.connection, "call_timeout", 0.5)
+    with pytest.raises(CdpTimeout, match="chaser_call_timeout"):
+        run(asyncio.wait_for(page.goto(site.origin + "/silent"), 10))
+
+
+def test_without_a_ceiling_a_wait_without_a_timeout_goes_on(
+    page: Any, browser: Any, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def go() -> bool:
+        waiting = page.waitForFunction("() => window.ready", timeout=0)
+        await asyncio.sleep(0.3)
+        await page.evaluate("window.ready = true")
+        return bool(await (await waiting).jsonValue())
+
+    monkeypatch.setattr(browser.connection, "call_timeout", None)
+    assert run(go())
