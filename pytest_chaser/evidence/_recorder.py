@@ -40,7 +40,7 @@ class Recorder:
     """What one page said and did during one test.
 
     `number` counts the sessions of a test from 1. `dialog` is the text of a dialog that is open now, `crashed` is
-    True once the tab died: both tell the capture what it need not wait for.
+    True while the tab is dead: both tell the capture what it need not wait for.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class Recorder:
         self._on(self.client, "Page.frameNavigated", self._on_navigated)
         self._on(self.client, "Page.navigatedWithinDocument", self._on_navigated_within)
         self._on(self.client, "Inspector.targetCrashed", self._on_crash)
+        self._on(self.client, "Inspector.targetReloadedAfterCrash", self._on_revival)
         # The page has enabled the other domains when it was opened, with settings that must stay.
         await self.client.send("Inspector.enable", {})
 
@@ -239,6 +240,9 @@ class Recorder:
 
     def _on_crash(self, _event: dict[str, Any]) -> None:
         self.crashed = True
+
+    def _on_revival(self, _event: dict[str, Any]) -> None:
+        self.crashed = False
 
     def _on_headers(self, event: dict[str, Any]) -> None:
         for name, value in event.get("headers", {}).items():

@@ -172,6 +172,13 @@ def test_typing_asks_for_the_values_of_password_fields(client: ScriptedSession) 
     assert list(recorder.learned) == ["hunter2secret"]
 
 
+def test_a_tab_is_dead_until_a_navigation_brings_it_back(client: ScriptedSession, recorder: Recorder) -> None:
+    client.emit("Inspector.targetCrashed", {})
+    assert recorder.crashed
+    client.emit("Inspector.targetReloadedAfterCrash", {})
+    assert not recorder.crashed
+
+
 def test_a_detached_recorder_hears_nothing(client: ScriptedSession, recorder: Recorder) -> None:
     recorder.detach()
     say(client, "too late")
