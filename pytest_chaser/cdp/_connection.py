@@ -29,6 +29,7 @@ _CLOSED = "the connection to the browser has been closed"
 _LOSS_GRACE = 0.1
 _CLOSE_PATIENCE = 1.5
 _DETACHED = "Target.detachedFromTarget"
+_DIALOG_ANSWER = "Page.handleJavaScriptDialog"
 _CRASHED = "Inspector.targetCrashed"
 _REVIVED = "Inspector.targetReloadedAfterCrash"
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
@@ -141,6 +142,12 @@ class Session(Emitter, pyppeteer.connection.CDPSession):
         if self.crashed and not answers_after_crash(method):
             return self._root.failed(crash_error(method, self._targetType))
         return self._root.call(method, params, self._sessionId)
+
+    @property
+    def is_called(self) -> bool:
+        """Whether a call to this target waits for its answer, the answers to its dialogs aside."""
+        calls = self._root._calls.values()
+        return any(call.session_id == self._sessionId and call.method != _DIALOG_ANSWER for call in calls)
 
     async def detach(self) -> None:
         """Leave the target. No event and no answer comes any more."""

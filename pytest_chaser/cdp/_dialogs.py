@@ -43,11 +43,13 @@ class Dialog(PyppeteerDialog):
             self._client._loop.call_later(ANSWER_PATIENCE, self._forgotten)
 
     def leave_to_test(self) -> None:
-        """A wait of the test was for this dialog: the test has as long to answer it as a handler."""
-        self._waited_for = True
-        # From now on and not from the end of the wait's block: a click in it that opened the dialog does not return
-        # before the dialog is answered.
-        self._client._loop.call_later(ANSWER_PATIENCE, self._forgotten)
+        """A wait of the test was for this dialog: the test has as long to answer it as a handler.
+
+        But for one that a call of the test itself has opened: that returns only once somebody has answered.
+        """
+        if not self._client.is_called:
+            self._waited_for = True
+            self._client._loop.call_later(ANSWER_PATIENCE, self._forgotten)
 
     def dispatched(self) -> None:
         """All handlers have been called; some may still run."""
@@ -65,9 +67,7 @@ class Dialog(PyppeteerDialog):
     def _culprits(self) -> str:
         if self._handlers:
             return f"handler {', '.join(handler_name(handler) for handler in self._handlers)} returned"
-        return (
-            "the test waited for it and went on (a call that opens it returns only once it is answered: use a handler)"
-        )
+        return "the test waited for it and went on"
 
     def _get_rid(self) -> None:
         self._handled = True

@@ -348,7 +348,7 @@ def test_a_dialog_that_a_test_waited_for_and_forgot_is_dismissed(
 ) -> None:
     monkeypatch.setattr(_dialogs, "ANSWER_PATIENCE", 0.2)
     with view.expect_dialog():
-        view.click("#ask")
+        view.evaluate("void setTimeout(() => { window.answer = prompt('who?') }, 50)")
     assert view.evaluate("window.answer") is None
     with pytest.raises(CdpError, match=r"'who\?' was never answered: the test waited for it"):
         page.raise_fault()
@@ -617,6 +617,14 @@ def test_an_async_test_learns_why_a_download_failed(async_page: Any, start: Any)
         assert (await wait.value).failure == "was canceled"
 
     start(main)
+
+
+def test_a_dialog_that_a_call_has_opened_is_seen_and_does_not_hold_the_call_up(view: Any, page: Any) -> None:
+    with view.expect_dialog() as wait:
+        view.click("#ask")
+    assert wait.value.message == "who?"
+    assert view.evaluate("window.answer") is None
+    page.raise_fault()
 
 
 def test_an_async_test_answers_the_dialog_that_it_waited_for(async_page: Any, start: Any) -> None:
