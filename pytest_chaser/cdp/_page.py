@@ -33,7 +33,7 @@ from ._options import PageOptions
 from ._origins import track
 from ._pace import Paced
 from ._screenshot import screenshot
-from ._sessions import Sessions
+from ._sessions import Sessions, lenient
 from ._storage_state import read
 from ._targets import Targets
 from ._traffic import Traffic
@@ -57,6 +57,8 @@ class Page(Navigation, Traffic, Locating, Dispatch, pyppeteer.page.Page):
             page._sessions.everywhere("Network.enable", BODY_BUFFERS),
             client.send("Runtime.enable"),
             client.send("Performance.enable"),
+            # A tab in the background is drawn and takes clicks like the one in front: a popup hides its opener.
+            lenient(client.send("Emulation.setFocusEmulationEnabled", {"enabled": True})),
             client.send("Log.enable"),
             page._targets.auto_attach(client),
             page._apply_options(),

@@ -178,6 +178,49 @@ def test_what_cannot_be_done_is_an_error_that_says_why(view: Any, act: Callable[
         act(view)
 
 
+REDRAWN = """() => {
+    document.body.innerHTML = '<div id="root"></div>';
+    window.clicks = 0;
+    window.redraw = () => { document.querySelector('#root').innerHTML = '<button>x</button><input>'; };
+    window.redraw();
+    document.querySelector('#root').addEventListener('click', () => { window.clicks += 1; });
+    setInterval(window.redraw, 40);
+}"""
+
+
+def test_an_element_that_is_drawn_anew_all_the_time_is_clicked_each_time(view: Any) -> None:
+    view.evaluate(REDRAWN)
+    for _ in range(15):
+        view.locator("button").click(timeout=5)
+        view.locator("input").hover(timeout=5)
+    assert view.evaluate("() => window.clicks") == 15
+
+
+def test_a_checkbox_of_one_pixel_can_be_checked(view: Any) -> None:
+    view.evaluate(
+        "() => { document.body.innerHTML = '<input type=checkbox style=\"width:1px;height:1px;margin:0;opacity:0\">' }"
+    )
+    view.locator("input").check(timeout=5)
+    assert view.locator("input").is_checked()
+
+
+def test_the_page_behind_its_popup_takes_clicks(view: Any) -> None:
+    with view.expect_popup():
+        view.evaluate("() => { window.open('about:blank') }")
+    view.locator("#go").click(timeout=5)
+    view.locator("#name").hover(timeout=5)
+
+
+def test_texts_are_compared_to_the_last_of_a_long_list(view: Any) -> None:
+    view.evaluate("() => { document.body.innerHTML = [...Array(250).keys()].map(n => `<p>${n}</p>`).join('') }")
+    numbers = [str(number) for number in range(250)]
+    assert view.locator("p").all_texts() == numbers
+    expect(view.locator("p")).to_have_text(numbers)
+    expect(view.locator("p"), timeout=0.3).not_to_have_text([*numbers[:-1], "wrong"])
+    with pytest.raises(AssertionError):
+        expect(view.locator("p"), timeout=0.3).to_have_text([*numbers[:-1], "wrong"])
+
+
 def test_wait_for_waits_for_each_state(view: Any) -> None:
     late = view.locator("#late")
     late.wait_for("hidden")
@@ -246,6 +289,9 @@ FAILING: list[tuple[str, Callable[[Any], Any], list[str]]] = [
     ("value", lambda p: expect(p.locator("#name"), timeout=0.3).to_have_value("x"), ['value "x"', '"Ada"']),
     ("enabled", lambda p: expect(p.locator("#off"), timeout=0.3).to_be_enabled(), ["to be enabled", "not enabled"]),
     ("missing", lambda p: expect(p.locator("#no"), timeout=0.3).not_to_be_enabled(), ["no element matches"]),
+    ("no text", lambda p: expect(p.locator("#no"), timeout=0.3).not_to_have_text("x"), ["no element matches"]),
+    ("no part", lambda p: expect(p.locator("#no"), timeout=0.3).not_.to_contain_text("x"), ["no element matches"]),
+    ("no value", lambda p: expect(p.locator("#no"), timeout=0.3).not_to_have_value("x"), ["no element matches"]),
     ("checked", lambda p: expect(p.locator("#agree"), timeout=0.3).to_be_checked(), ["to be checked", "not checked"]),
     ("negated", lambda p: expect(p.locator("#go"), timeout=0.3).not_to_be_visible(), ["not to be visible"]),
 ]
