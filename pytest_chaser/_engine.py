@@ -66,13 +66,13 @@ def open_link(settings: Settings, run: Run, workers: int, holder: str) -> Broker
     return link
 
 
-def start_broker(settings: Settings, run: Run, workers: int, holder: str, demand: int) -> None:
+def start_broker(settings: Settings, run: Run, workers: int) -> None:
     """Start the run's broker unless there is one; returns at once. What keeps it from starting, `open_link` raises."""
     from .broker._process import start_broker as start
 
     # Raised in a hook, it would end the whole run as an internal error.
     with contextlib.suppress(ChaserError):
-        start(broker_settings(settings, run, workers), settings.key, holder=holder, demand=demand)
+        start(broker_settings(settings, run, workers), settings.key)
 
 
 def evidence_options(settings: Settings, test: TestOptions | None, rootpath: Path) -> EvidenceOptions:

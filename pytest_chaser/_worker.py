@@ -116,7 +116,7 @@ class Worker:
     def begin(self, demand: int) -> None:
         """Start the broker and load what is heavy, beside the tests; does not wait."""
         if self._engine is None:
-            start_broker(self.settings, self.run, self._workers, self._holder, demand)
+            start_broker(self.settings, self.run, self._workers)
             self._engine = spawn(lambda: self._build(demand), "chaser-begin")
 
     def _build(self, demand: int) -> Engine:

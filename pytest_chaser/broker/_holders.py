@@ -45,11 +45,6 @@ class Holders:
         logger.info("%s holds on", holder.key)
         self._pool.holder_came(holder, leases)
 
-    def expect(self, holder: Holder) -> None:
-        """Count in the process that started this broker: it connects when it can, or it ends."""
-        self.first.set()
-        self.adopt(holder)
-
     def adopt(self, holder: Holder) -> None:
         """Wait for a holder of a dead broker of this run: it comes back when it next needs something, or it ends."""
         self._connections.setdefault(holder.key, 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import itertools
 import logging
 import os
@@ -12,13 +11,13 @@ import secrets
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from .._client import AsyncChaserClient, RetryPolicy
 from .._exceptions import BrokerError, LedgerError
 from ._account import Account
+from ._app import listen, make_runner
 from ._deletes import Deletes
 from ._doubts import Doubts
 from ._holders import Holders
@@ -29,8 +28,7 @@ from ._polling import Polling
 from ._pool import Pool
 from ._reaper import doubt_from, inherit, known_in
 from ._service import Service
-from ._settings import ApiAccess, BrokerSettings, Start, ledger_folder
-from ._slots import Holder
+from ._settings import ApiAccess, BrokerSettings, ledger_folder
 from ._stock import Stock
 from ._upstream import Upstream, default_spec
 from ._wire import Address
@@ -45,10 +43,12 @@ _FIRST_HOLDER_WITHIN = 60.0
 _SWEEP_INTERVAL = 5.0
 
 
-async def serve(settings: BrokerSettings, upstream: AbstractAsyncContextManager[ApiAccess], start: Start) -> None:
+async def serve(
+    settings: BrokerSettings, upstream: AbstractAsyncContextManager[ApiAccess], starter: ProcessIdentity
+) -> None:
     """Serve until every holder is gone and every delete is confirmed or outlived.
 
-    While the process that started this one or the run's owner lives, the run's folder is left to them.
+    `starter` is the process that started this one. While it or the run's owner lives, the run's folder is left to them.
     """
     owner = _owner(settings)
     stop = asyncio.Event()
@@ -73,8 +73,8 @@ async def serve(settings: BrokerSettings, upstream: AbstractAsyncContextManager[
             AsyncChaserClient(api.key, api.url, timeout=_POST_TIMEOUT, retry=policy)
         )
         broker = _Broker(settings, client, patient_client, api)
-        await broker.run(stop, start)
-    if not (start.process.is_alive() or owner.is_alive() or broker.run_lives()):
+        await broker.run(stop)
+    if not (starter.is_alive() or owner.is_alive() or broker.run_lives()):
         shutil.rmtree(settings.run_folder, ignore_errors=True)
     logger.info("ended")
 
@@ -115,39 +115,17 @@ class _Broker:
         # Downwards: the numbers from 1 up are those of the own POSTs.
         self._inherited = itertools.count(-1, -1)
 
-    async def run(self, stop: asyncio.Event, start: Start) -> None:
-        self._inherit()
-        if start.demand:
-            self._holders.expect(Holder(start.holder, start.process))
-            self._pool.set_demand(start.demand)
-        try:
-            async with self._serving():
-                await self._until_unneeded(stop)
-        finally:
-            if not self._service.idle:
-                # Only if it could not serve: what was begun before that is not wanted.
-                await self._give_everything_back()
-            self._holders.close()
-            self._service.account.save()
-            if isinstance(self._record, Ledger):
-                self._record.close(finished=self._service.idle and not self._deletes.pending)
-
-    @contextlib.asynccontextmanager
-    async def _serving(self) -> AsyncIterator[None]:
-        # It takes a tenth of a second to load, in which the first sessions are on their way already.
-        app = await asyncio.to_thread(importlib.import_module, f"{__package__}._app")
+    async def run(self, stop: asyncio.Event) -> None:
         token = secrets.token_urlsafe(32)
-        runner = app.make_runner(self._service, token)
-        url = await app.listen(runner)
+        self._inherit()
+        runner = make_runner(self._service, token)
+        url = await listen(runner)
         try:
             Address(url, token, os.getpid()).write(self._settings.address_file)
             logger.info("serving at %s, mode %s", url, self._settings.mode)
-            yield
+            await self._until_unneeded(stop)
         finally:
-            # The address first, so that nobody connects to a broker that is ending.
-            with contextlib.suppress(OSError):
-                self._settings.address_file.unlink()
-            await runner.cleanup()
+            await self._end(runner)
 
     def _inherit(self) -> None:
         if not isinstance(self._record, Ledger):
@@ -176,16 +154,13 @@ class _Broker:
             if stopped.done():
                 # Told to end while holders are there: what they have is deleted all the same.
                 self._pool.refusals.final = BrokerError("the broker was told to end by a signal")
-            await self._give_everything_back()
+            self._pool.close()
+            await self._pool.empty.wait()
+            await self._doubts.examine()
+            await self._deletes.idle()
         finally:
             stopped.cancel()
             sweeping.cancel()
-
-    async def _give_everything_back(self) -> None:
-        self._pool.close()
-        await self._pool.empty.wait()
-        await self._doubts.examine()
-        await self._deletes.idle()
 
     def _is_done(self) -> bool:
         return self._holders.nobody and self._service.idle and not self._deletes.pending
@@ -201,6 +176,16 @@ class _Broker:
         # Looked at again every second: a holder may come back while the last deletes are under way.
         await asyncio.wait({other, stopped}, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
         other.cancel()
+
+    async def _end(self, runner: Any) -> None:
+        # The address first, so that nobody connects to a broker that is ending.
+        with contextlib.suppress(OSError):
+            self._settings.address_file.unlink()
+        await runner.cleanup()
+        self._holders.close()
+        self._service.account.save()
+        if isinstance(self._record, Ledger):
+            self._record.close(finished=self._service.idle and not self._deletes.pending)
 
     def run_lives(self) -> bool:
         """Return whether a process that ever held on is still there."""

@@ -21,8 +21,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from .._exceptions import BrokerError
-from ._liveness import ProcessIdentity
-from ._settings import ApiAccess, BrokerSettings, Start
+from ._liveness import ProcessIdentity, start_time
+from ._settings import ApiAccess, BrokerSettings
 
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 # The empty entry that `-c` puts first is the working directory, where a test suite may have a module of any name.
@@ -36,11 +36,10 @@ _NOT_INHERITED = frozenset({"CHASER_KEY", "PYTHONWARNINGS", "PYTEST_ADDOPTS", "P
 _DETACHED_PROCESS, _CREATE_NEW_PROCESS_GROUP, _CREATE_BREAKAWAY_FROM_JOB = 0x00000008, 0x00000200, 0x01000000
 
 
-def start_broker(settings: BrokerSettings, key: str | None, *, holder: str = "", demand: int = 0) -> None:
+def start_broker(settings: BrokerSettings, key: str | None) -> None:
     """Start the run's broker unless there is one; returns at once, `BrokerLink.open` waits until it serves.
 
-    Any number of processes may call this at any time: the broker itself takes the run's lock or ends. With a `demand`
-    it begins the first sessions before it serves, for this process, which is to connect as `holder`.
+    Any number of processes may call this at any time: the broker itself takes the run's lock or ends.
     """
     if not settings.run_folder.is_dir():
         # A lock would make the folder anew, with nobody left to remove it.
@@ -57,7 +56,7 @@ def start_broker(settings: BrokerSettings, key: str | None, *, holder: str = "",
         if is_held(settings.lock_file):
             starting.release()
         else:
-            _spawn(settings, key, Start(ProcessIdentity.current(), holder, demand), starting)
+            _spawn(settings, key, starting)
     except BaseException:
         starting.release()
         raise
@@ -72,13 +71,13 @@ def is_held(path: Path) -> bool:
         return True
 
 
-def _spawn(settings: BrokerSettings, key: str | None, start: Start, starting: FileLock) -> None:
+def _spawn(settings: BrokerSettings, key: str | None, starting: FileLock) -> None:
     log = os.open(settings.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         process = _detached(log, settings)
     finally:
         os.close(log)
-    told = [settings.to_json(), json.dumps(key), start.to_json()]
+    told = [settings.to_json(), json.dumps(key), json.dumps([os.getpid(), start_time(os.getpid())])]
     # A child that failed at once is found by whoever waits for it to serve, with its log.
     with contextlib.suppress(BrokenPipeError):
         assert process.stdin is not None
@@ -131,7 +130,7 @@ def main() -> None:
     """Be a broker: what the started process runs."""
     settings = BrokerSettings.from_json(sys.stdin.readline())
     key = json.loads(sys.stdin.readline())
-    start = Start.from_json(sys.stdin.readline())
+    starter = ProcessIdentity(*json.loads(sys.stdin.readline()))
     tell_parent = _let_go()
     lock = FileLock(settings.lock_file)
     try:
@@ -150,7 +149,7 @@ def main() -> None:
     # One line per request of the HTTP client would only repeat what ours say.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        _serve(settings, key, start)
+        _serve(settings, key, starter)
     finally:
         lock.release()
 
@@ -175,7 +174,7 @@ def _let_go() -> Callable[[], None]:
     return lambda: os.close(writer)
 
 
-def _serve(settings: BrokerSettings, key: str | None, start: Start) -> None:
+def _serve(settings: BrokerSettings, key: str | None, starter: ProcessIdentity) -> None:
     import asyncio
 
     # httpx loads both where they are installed, for what a broker never does, while the first test waits for it.
@@ -184,7 +183,7 @@ def _serve(settings: BrokerSettings, key: str | None, start: Start) -> None:
     from ._main import serve
 
     upstream = _local_upstream(settings) if settings.mode == "local" else _cloud_upstream(settings, key)
-    asyncio.run(serve(settings, upstream, start))
+    asyncio.run(serve(settings, upstream, starter))
 
 
 @contextlib.asynccontextmanager

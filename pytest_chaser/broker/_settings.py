@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ._liveness import ProcessIdentity
-
 DEFAULT_API_URL = "https://api.chaser.sh"
 _PATHS = frozenset({"run_folder", "state_dir"})
 
@@ -88,25 +86,6 @@ class BrokerSettings:
     def log_file(self) -> Path:
         """The broker's own log; it has no other output."""
         return self.run_folder / "broker.log"
-
-
-@dataclass(frozen=True)
-class Start:
-    """Who starts a broker and what for: `demand` sessions that will be wanted, for a process to come as `holder`."""
-
-    process: ProcessIdentity
-    holder: str = ""
-    demand: int = 0
-
-    def to_json(self) -> str:
-        """Return this as one line of JSON."""
-        return json.dumps([self.process.pid, self.process.started, self.holder, self.demand])
-
-    @classmethod
-    def from_json(cls, text: str) -> Start:
-        """Return what `to_json` wrote."""
-        pid, started, holder, demand = json.loads(text)
-        return cls(ProcessIdentity(pid, started), holder, demand)
 
 
 @dataclass(frozen=True)

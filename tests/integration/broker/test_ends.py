@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,9 +14,8 @@ from aiohttp import web
 
 from pytest_chaser._exceptions import BrokerError, ChaserError
 from pytest_chaser.broker._link import BrokerLink
-from pytest_chaser.broker._process import start_broker
 
-from .conftest import is_gone, wait_until
+from .conftest import wait_until
 
 if TYPE_CHECKING:
     from .conftest import Brokers, Do, StubApi
@@ -57,55 +53,6 @@ def test_a_holder_that_calls_os_exit_is_cleaned_up_after(brokers: Brokers, api: 
     holder, _ = brokers.holder(settings, "gw0", END_AT_ONCE)
     assert holder.wait() == 3
     api.wait_until_open(0)
-
-
-def test_sessions_that_were_begun_before_the_broker_served_are_for_its_starter(brokers: Brokers, api: StubApi) -> None:
-    settings = brokers.run()
-    start_broker(settings, KEY, holder="main", demand=2)
-    begun = api.wait_until_open(2)
-    link = brokers.link(settings)
-    link.set_demand(2)
-    assert {link.acquire(test=f"test_{number}").id for number in range(2)} == set(begun)
-    summary = link.drain(20)
-    assert (summary.created, summary.deleted, summary.peak) == (2, 2, 2)
-
-
-_STARTER = """
-import sys
-from pytest_chaser.broker._process import start_broker
-from pytest_chaser.broker._settings import BrokerSettings
-start_broker(BrokerSettings.from_json(sys.argv[1]), sys.argv[2], holder="main", demand=2)
-sys.stdin.read()
-"""
-
-
-def test_a_starter_that_is_killed_before_it_connects_leaves_nothing(brokers: Brokers, api: StubApi) -> None:
-    settings = brokers.run()
-    with subprocess.Popen([sys.executable, "-c", _STARTER, settings.to_json(), KEY], stdin=subprocess.PIPE) as starter:
-        api.wait_until_open(2)
-        wait_until(settings.address_file.exists)
-        broker = brokers.pid(settings)
-        starter.kill()
-    api.wait_until_open(0)
-    wait_until(lambda: is_gone(broker))
-    assert brokers.ledgers() == []
-
-
-def test_a_broker_that_cannot_serve_deletes_what_it_has_begun(
-    brokers: Brokers, api: StubApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "aiohttp.py").write_text(
-        "import time; time.sleep(1); raise ImportError('out of order')", encoding="utf-8"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
-    settings = brokers.run()
-    start_broker(settings, KEY, holder="main", demand=1)
-    api.wait_until_open(1)
-    api.wait_until_open(0)
-    wait_until(lambda: "out of order" in settings.log_file.read_text(encoding="utf-8"))
-    with pytest.raises(BrokerError, match="out of order"):
-        BrokerLink(settings, KEY, "main").open(timeout=4.0)
 
 
 def test_one_dead_worker_takes_only_its_own_sessions_along(brokers: Brokers, api: StubApi) -> None:
