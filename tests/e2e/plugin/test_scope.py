@@ -126,6 +126,51 @@ def test_a_session_that_died_is_replaced_while_the_api_is_still_asked_why(suite:
     suite.run("--chaser-scope", "worker").assert_outcomes(passed=2)
 
 
+def test_a_session_that_died_before_its_test_began_is_replaced(suite: Suite, workspace: Workspace) -> None:
+    suite.write(
+        test_stock="""
+        import time
+        from pytest_chaser import ChaserClient
+
+        def test_before(chaser_page):
+            with ChaserClient() as client:
+                deadline = time.monotonic() + 30
+                others = []
+                while not others and time.monotonic() < deadline:
+                    ready = [one.id for one in client.list_all() if one.is_ready]
+                    others = [one for one in ready if one != chaser_page.chaser.id]
+                assert others
+                for one in others:
+                    client.delete(one)
+
+        def test_after(chaser_page):
+            chaser_page.goto(PAGE)
+            assert chaser_page.title() == "Shop"
+        """
+    )
+    suite.set(**workspace.environment)
+    suite.run().assert_outcomes(passed=2)
+    workspace.assert_settled()
+
+
+def test_a_kept_session_makes_room_for_a_test_that_takes_one_of_its_own(suite: Suite, workspace: Workspace) -> None:
+    suite.write(
+        test_room="""
+        import pytest
+
+        def test_kept(chaser_page): chaser_page.goto(PAGE)
+
+        @pytest.mark.chaser(scope="test")
+        def test_own(chaser_page): chaser_page.goto(PAGE)
+
+        def test_kept_again(chaser_page): chaser_page.goto(PAGE)
+        """
+    )
+    suite.set(**workspace.environment)
+    suite.run("--chaser-scope", "worker", "--chaser-max-sessions", "1").assert_outcomes(passed=3)
+    workspace.assert_settled(3)
+
+
 def test_every_test_starts_signed_in_with_the_state_of_one_login(suite: Suite, workspace: Workspace) -> None:
     suite.write(
         conftest="""
