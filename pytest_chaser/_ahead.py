@@ -128,15 +128,13 @@ class Making:
             remote = self._lender.acquire(self.plan, ahead=self.ahead, timeout=left, token=self._token)
             try:
                 return self._made(remote)
-            except (CdpError, SessionError):
+            except BaseException as error:
                 # It may have died since it got ready, which is not the test's affair; whatever else is, is told.
-                again = attempt < _MOST_DEAD and self._lender.has_ended(remote)
+                may_be_dead = isinstance(error, CdpError | SessionError) and attempt < _MOST_DEAD
+                again = may_be_dead and self._lender.has_ended(remote)
                 self._lender.end(remote)
                 if not again:
                     raise
-            except BaseException:
-                self._lender.end(remote)
-                raise
         raise AssertionError("unreachable")
 
     def _made(self, remote: Remote) -> Made:

@@ -24,7 +24,7 @@ from ._account import RunSummary
 from ._liveness import ProcessIdentity
 from ._process import start_broker
 from ._settings import BrokerSettings
-from ._wire import HOLDER_HEADER, Address, error_from_json, read_error
+from ._wire import HOLDER_HEADER, Address, error_of_answer, read_error
 
 if TYPE_CHECKING:
     from .._client import ChaserClient
@@ -232,14 +232,8 @@ class BrokerLink:
         finally:
             connection.close()
         if response.status >= 400:
-            raise self._error(data, path)
+            raise error_of_answer(data) or BrokerError(f"the broker answered {path} with {data!r}")
         return data
-
-    def _error(self, data: Any, path: str) -> Exception:
-        detail = data.get("chaser") if isinstance(data, dict) else None
-        if isinstance(detail, dict):
-            return error_from_json(detail)
-        return BrokerError(f"the broker answered {path} with {data!r}")
 
     def _hold(self, address: Address) -> bool:
         parts = urlsplit(address.url)

@@ -102,9 +102,14 @@ def error_from_json(value: Mapping[str, Any]) -> ChaserError:
 
 
 def read_error(body: bytes) -> ChaserError | None:
-    """Return the error that an answer of the broker's tells of, if it does."""
+    """Return the error that the body of a broker's answer tells of, if it does."""
     try:
-        detail = json.loads(body).get("chaser")
-    except (ValueError, AttributeError):
+        return error_of_answer(json.loads(body))
+    except ValueError:
         return None
+
+
+def error_of_answer(answer: Any) -> ChaserError | None:
+    """Return the error that a broker's answer tells of, if it does."""
+    detail = answer.get("chaser") if isinstance(answer, dict) else None
     return error_from_json(detail) if isinstance(detail, dict) else None

@@ -454,6 +454,12 @@ def test_a_lost_connection_says_what_the_api_knows() -> None:
     run(scenario, limit=4)
 
 
+async def ends_at_its_first_call(peer: Peer) -> None:
+    await peer.greet()
+    await peer.call()
+    peer.writer.close()
+
+
 def test_a_connection_is_not_alive_while_the_api_is_asked_why_it_was_lost() -> None:
     asked = asyncio.Event()
     answered = asyncio.Event()
@@ -463,13 +469,8 @@ def test_a_connection_is_not_alive_while_the_api_is_asked_why_it_was_lost() -> N
         await answered.wait()
         return "it was closed"
 
-    async def script(peer: Peer) -> None:
-        await peer.greet()
-        await peer.call()
-        peer.writer.close()
-
     async def scenario() -> None:
-        async with endpoint(script) as url:
+        async with endpoint(ends_at_its_first_call) as url:
             browser = await connect(url, connect_timeout=2, explain=explain)
             assert browser.alive
             call = browser.connection.send("Page.navigate")
@@ -516,13 +517,8 @@ def test_an_api_that_cannot_explain_a_loss_does_not_hide_it(knows: str) -> None:
         await asyncio.Event().wait()
         return None
 
-    async def script(peer: Peer) -> None:
-        await peer.greet()
-        await peer.call()
-        peer.writer.close()
-
     async def scenario() -> None:
-        async with endpoint(script) as url:
+        async with endpoint(ends_at_its_first_call) as url:
             browser = await connect(url, connect_timeout=2, explain=explain)
             with pytest.raises(SessionLost, match="without a closing handshake"):
                 await browser.connection.send("Page.navigate")
