@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ._background import spawn
 from ._config import Settings
 from ._exceptions import CdpError, ChaserError
-from ._models import Session, utc_now
+from ._models import Session, utc_now, whole_life
 
 if TYPE_CHECKING:
     from .broker._link import BrokerLink
@@ -89,9 +89,9 @@ def _life_left(session: Session) -> float:
     if session.expires_at is None:
         return float("inf")
     left = (session.expires_at - utc_now()).total_seconds()
-    if session.created_at is None:
+    whole = whole_life(session)
+    if whole is None:
         return left
-    whole = (session.expires_at - session.created_at).total_seconds()
     # Two clocks that disagree say nothing about the rest; the whole is the server's own.
     return left if 0 < left <= whole else whole
 

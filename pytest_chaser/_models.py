@@ -177,3 +177,10 @@ def _masked_repr(model: Session | SessionPage | PreviewToken, **masked: str) -> 
 def utc_now() -> datetime:
     """Return the current time as an aware `datetime` in UTC."""
     return datetime.now(timezone.utc)
+
+
+def whole_life(session: Session) -> float | None:
+    """Return the seconds between a session's creation and its end, or None if the API did not say."""
+    if session.created_at is None or session.expires_at is None:
+        return None
+    return (session.expires_at - session.created_at).total_seconds()

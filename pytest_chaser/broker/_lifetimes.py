@@ -76,10 +76,3 @@ class ServerClock:
         if session.expires_at is None:
             return None
         return (session.expires_at - self.now()).total_seconds()
-
-
-def whole_life(session: Session) -> float | None:
-    """Return the seconds between a session's creation and its end, or None if the API did not say."""
-    if session.created_at is None or session.expires_at is None:
-        return None
-    return (session.expires_at - session.created_at).total_seconds()

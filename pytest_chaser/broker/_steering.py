@@ -6,10 +6,11 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 
+from .._models import whole_life
 from ._account import Account
 from ._crew import Crew
 from ._demand import Demand
-from ._lifetimes import API_DEFAULT_TTL, ServerClock, whole_life
+from ._lifetimes import API_DEFAULT_TTL, ServerClock
 from ._policy import Situation, unleased_wanted
 from ._queue import Queue
 from ._quota import Quota
